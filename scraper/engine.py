@@ -1,0 +1,334 @@
+"""The engine: feeds the frontier, works its leases, sees to it that every visit ends in one outcome.
+
+    _seed    the spider's first requests into the store
+    _feed    leases from the store into the frontier, and the end of the crawl
+    _work    lease after lease; as many of these tasks as ``concurrency``
+    _visit   one lease to one outcome: the only try/except of the crawl
+
+Every part is given; nothing here knows which store, fetcher or policy it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+
+from scraper.errors import CallbackError, FetchError, NestingError, ParseError, RequestError, SpiderError, StatusError
+from scraper.frontier import Frontier
+from scraper.page import Dead, Done, Found, Lease, Outcome, Receipt, Retry, Seen, Snapshot
+from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle, Timer
+from scraper.redirect import redirected
+from scraper.request import Request
+from scraper.response import Response
+from scraper.settings import Settings
+from scraper.spider import Scope, Spider, collect
+from scraper.stats import Stats
+from scraper.writer import Writer
+
+log = structlog.get_logger("scraper.engine")
+
+LEASE_SECONDS = 3600.0
+"""Longer than any visit with its queueing; the owner's death ends leases at once anyway."""
+
+SEED_CHUNK = 500
+PARSE_ON_THREAD = 64 * 1024
+"""Bytes of HTML from which a thread parses: selectolax releases the GIL, a hop costs 50-90 µs."""
+
+
+class Engine:
+    """One crawl, from its first seed to its last commit. ``run`` it once."""
+
+    def __init__(
+        self,
+        *,
+        spider: Spider,
+        settings: Settings,
+        store: Store,
+        fetcher: Fetcher,
+        throttle: Throttle,
+        retry: RetryPolicy,
+        clock: Clock,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._spider = spider
+        self._settings = settings
+        self._store = store
+        self._fetcher = fetcher
+        self._throttle = throttle
+        self._retry = retry
+        self._clock = clock
+        self._observers = observers
+        self._scope = Scope(spider, settings.max_depth)
+        self._wake = asyncio.Event()
+        self.stats = Stats(clock.monotonic())
+        self.frontier = Frontier(
+            throttle,
+            clock,
+            keepalive=settings.keepalive_timeout,
+            look_ahead=max(128, 2 * settings.concurrency),
+            per_host=max(64, 4 * settings.concurrency_per_host) if not settings.delay else 4,
+            hungry=self._wake.set,
+            allowance=settings.limit_pages or None,
+        )
+        self.writer = Writer(store, clock, self._committed)
+        self._all = settings.handle_statuses == "all"
+        self._handled = frozenset(settings.handle_statuses if not self._all else ())
+        self._again = frozenset(settings.retry_statuses)
+        self._visiting = 0
+        self._seeding = True
+        self._reason: str | None = None
+        self._dates = True
+        """Pages may wait for a date that no timer is armed for; a resumed run brings such pages along."""
+        self._due_timer: Timer | None = None
+
+    # -- what the front door asks
+
+    async def run(self) -> str:
+        """Crawl until nothing is due, a limit is met or ``stop`` is called; returns the reason.
+
+        Raises StoreError, or what the spider's ``start()`` raises; all that was committed stays.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(self.writer.run())
+                tasks.create_task(self._seed())
+                feed = tasks.create_task(self._feed())
+                workers = [tasks.create_task(self._work()) for _ in range(self._settings.concurrency)]
+                await asyncio.wait([feed, *workers])
+                if not writer.done():
+                    await self.writer.close()
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        finally:
+            if self._due_timer is not None:
+                self._due_timer.cancel()
+        return self._reason or "finished"
+
+    def stop(self, reason: str) -> None:
+        """Drain: begin nothing more, finish what has begun, commit it. The first reason stays."""
+        if self._reason is None:
+            self._reason = reason
+            self._wake.set()
+
+    def snapshot(self) -> Snapshot:
+        """This process's counters now."""
+        return self.stats.snapshot(self._clock.monotonic(), self.frontier.in_flight, self.frontier.queued)
+
+    # -- seeds and leases
+
+    async def _seed(self) -> None:
+        chunk: list[Request] = []
+        number = 0
+        async with aclosing(_each(self._spider.start(), self._spider.name)) as requests:
+            async for request in requests:
+                self._scope.prepare(request)
+                if request.dont_filter:
+                    request.salt = f"seed:{number}"
+                number += 1
+                chunk.append(request)
+                if len(chunk) >= SEED_CHUNK:
+                    await self._add(chunk)
+                    chunk = []
+                if self._reason is not None:
+                    break
+        await self._add(chunk)
+        self._seeding = False
+        self._wake.set()
+        if number == 0:
+            log.warning("no_seeds", spider=self._spider.name, hint="give start_urls or write start()")
+
+    async def _add(self, requests: list[Request]) -> None:
+        if requests:
+            self.stats.links += await self._store.add(requests, self._clock.time())
+            self.frontier.refill()
+
+    async def _feed(self) -> None:
+        """Keep the frontier supplied; leave when the crawl is over."""
+        frontier = self.frontier
+        while self._reason is None:
+            await self._wake.wait()
+            self._wake.clear()
+            leases: list[Lease] = []
+            if (asked := frontier.room) and not frontier.dry:
+                frontier.dry = True  # unless something new comes while we ask
+                now = self._clock.time()
+                leases = await self._store.lease(asked, frontier.per_host, now, now + LEASE_SECONDS, frontier.full)
+                if len(leases) == asked:
+                    frontier.dry = False
+                frontier.push(leases)
+            if frontier.dry and self._dates:
+                await self._arm()
+            if not leases and self._is_quiet():
+                if frontier.allowance == 0:
+                    self.stop("limit_pages")
+                elif frontier.dry and not self._dates and self._due_timer is None:
+                    self.stop("finished")
+        await self._store.release(frontier.close())
+
+    def _is_quiet(self) -> bool:
+        """True when nothing is being done that could give more to do."""
+        if self._visiting or self._seeding or (self.frontier.queued and self.frontier.allowance != 0):
+            return False
+        self.writer.flush()
+        return not self.writer.pending
+
+    async def _arm(self) -> None:
+        """Wake up when the next waiting page is due."""
+        self._dates = False
+        now = self._clock.time()
+        due = await self._store.next_due(now)
+        if self._due_timer is not None:
+            self._due_timer.cancel()
+            self._due_timer = None
+        if due is not None:
+            self._due_timer = self._clock.call_at(self._clock.monotonic() + max(0.0, due - now), self._on_due)
+
+    def _on_due(self) -> None:
+        self._due_timer = None
+        self._dates = True
+        self.frontier.refill()
+        self._wake.set()
+
+    # -- visits
+
+    async def _work(self) -> None:
+        while (lease := await self.frontier.next()) is not None:
+            self._visiting += 1
+            outcome = await self._visit(lease)
+            if isinstance(outcome, Retry):
+                self.frontier.allow()
+            await self.writer.put(outcome)
+            self._visiting -= 1
+            if not self.frontier.queued:
+                self.writer.flush()  # its links may be all there is to do
+
+    async def _visit(self, lease: Lease) -> Outcome:
+        """One lease to one outcome. The slot is free before anything is parsed."""
+        begun = self._clock.monotonic()
+        seen: Seen | None = None
+        try:
+            response = await self._fetcher.fetch(lease.request)
+            seen = response.seen
+            error = self._refusal(response)
+            self._free(lease, seen, error)
+            if error is None:
+                return await self._read(lease, response)
+        except FetchError as failure:
+            error = failure
+        except Exception as failure:
+            if seen is None:  # a fetcher broke its word
+                seen = Seen(elapsed=self._clock.monotonic() - begun, keepalive=False)
+                self._free(lease, seen, None)
+            return self._broken(lease, seen, failure)
+        if seen is None:
+            seen = Seen(error.status, self._clock.monotonic() - begun, keepalive=False)
+            self._free(lease, seen, error)
+        return await self._failed(lease, seen, error)
+
+    def _free(self, lease: Lease, seen: Seen, error: FetchError | None) -> None:
+        self.frontier.done(lease, seen.keepalive, self._throttle.observe(lease.host, seen, error))
+
+    def _refusal(self, response: Response) -> StatusError | None:
+        """The error for a status that nobody asked to see."""
+        status = response.status
+        if status < 400 or self._all or status in self._handled:
+            return None
+        wait = response.retry_after(self._clock.time())
+        return StatusError(
+            status, response.url, transient=status in self._again, retry_after=wait, request=response.request
+        )
+
+    async def _read(self, lease: Lease, response: Response) -> Done:
+        target = redirected(response, self._settings.max_redirects)
+        if target is not None:
+            return Done(lease, response.seen, self._one_link(target), reason="redirect")
+        if len(response.body) >= PARSE_ON_THREAD and "html" in response.headers.get("Content-Type", ""):
+            await asyncio.get_running_loop().run_in_executor(None, _parse_ahead, response)
+        request = lease.request
+        name = request.callback or "parse"
+        callback = getattr(self._spider, name, None)
+        if callback is None:
+            raise CallbackError(f"spider {self._spider.name!r} has no method {name!r} any more", request=request)
+        result = callback(response, **request.cb_kwargs) if request.cb_kwargs else callback(response)
+        return Done(lease, response.seen, await collect(self._scope, result, request))
+
+    def _one_link(self, target: Request) -> Found:
+        reason = self._scope.drop_reason(target)
+        return Found(links=[target]) if reason is None else Found(drops={reason: 1})
+
+    async def _failed(self, lease: Lease, seen: Seen, error: FetchError) -> Outcome:
+        """Retry while the policy says so; else dead, after the errback has had its say."""
+        error.request = lease.request
+        delay = self._retry.delay(lease, error, self._clock.time())
+        if delay is not None:
+            log.debug("retry", url=lease.request.url, reason=error.reason, attempt=lease.attempt, delay=round(delay, 3))
+            return Retry(lease, seen, delay, error.reason, str(error))
+        log.info("dead", url=lease.request.url, reason=error.reason, attempts=lease.attempt, error=str(error))
+        dead = Dead(lease, seen, error.reason, str(error))
+        if lease.request.errback is not None:
+            try:
+                result = getattr(self._spider, str(lease.request.errback))(lease.request, error)
+                dead.found = await collect(self._scope, result, lease.request)
+            except Exception as failure:
+                return self._broken(lease, seen, failure)
+        return dead
+
+    def _broken(self, lease: Lease, seen: Seen, error: Exception) -> Dead:
+        """Spider code raised: the page is dead and its traceback kept; the crawl goes on."""
+        reason = error.reason if isinstance(error, ParseError | FetchError) else "callback"
+        trace = "".join(traceback.format_exception(error))
+        log.error("callback_failed", url=lease.request.url, error=f"{type(error).__name__}: {error}")
+        return Dead(lease, seen, reason, f"{type(error).__name__}: {error}", trace[-20_000:])
+
+    # -- after each commit
+
+    async def _committed(self, outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> None:
+        self.stats.count(outcomes, receipts)
+        for observer in self._observers:
+            await observer.committed(outcomes, receipts)
+        limit = self._settings.limit_items
+        if limit and self.stats.items >= limit:
+            self.stop("limit_items")
+        waits = any(isinstance(outcome, Retry) for outcome in outcomes)
+        self._dates = self._dates or waits
+        if waits or any(receipt.new_links for receipt in receipts):
+            self.frontier.refill()
+        self._wake.set()
+
+
+def _parse_ahead(response: Response) -> None:
+    try:
+        _ = response.tree
+    except NestingError:
+        return  # the callback meets it when it asks for the tree, and may never ask
+
+
+async def _each(started: Any, name: str) -> AsyncGenerator[Request, None]:
+    """The requests of ``start()``, which may be an async generator or, as people write it, a plain one."""
+    if hasattr(started, "__aiter__"):
+        async for request in started:
+            yield _seed_request(request, name)
+    elif isinstance(started, Iterable):
+        for request in started:
+            yield _seed_request(request, name)
+    else:
+        raise SpiderError(f"{name}.start() gave a {type(started).__name__}; write it as 'async def' with 'yield'")
+
+
+def _seed_request(request: Any, name: str) -> Request:
+    if isinstance(request, Request):
+        return request
+    raise RequestError(f"{name}.start() gave {request!r:.80}; yield Requests there and items from callbacks")
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The one error to show: the first that is not the echo of another."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,195 @@
+"""Every error this package raises, as one tree.
+
+    ScraperError                     everything below; may carry the Request it is about
+    ├── UsageError                   the caller's mistake; the command line exits with 2
+    │   ├── SettingsError            unknown name, wrong type, unreadable scraper.toml
+    │   ├── SpiderError              no such spider, bad argument, bad class
+    │   ├── RequestError             a Request that cannot be stored or followed
+    │   └── OutputError              a file that cannot be written as asked
+    ├── FetchError                   no usable response for a request
+    │   ├── ConnectError             no connection: refused, unreachable
+    │   │   ├── DnsError             the name does not resolve
+    │   │   ├── TlsError             the handshake or the certificate failed
+    │   │   ├── ProxyError           the proxy refused
+    │   │   └── ConnectTimeout       no connection within connect_timeout
+    │   ├── ReadError                connected, but no whole response
+    │   │   ├── Disconnected         the peer closed before the response was whole
+    │   │   ├── ReadTimeout          silence for read_timeout
+    │   │   └── TotalTimeout         not whole within total_timeout
+    │   ├── ProtocolError            what came is not HTTP as the RFCs have it
+    │   ├── BodyError                the body cannot be used
+    │   │   ├── BodyTooLarge         more than max_body_size decoded bytes
+    │   │   ├── BodyCut              ends before its end of stream
+    │   │   └── BodyCorrupt          fails its check or uses an unknown coding
+    │   ├── StatusError              an error status that nobody asked to see
+    │   ├── RedirectError            too many hops, or no usable Location
+    │   └── RobotsDenied             robots.txt says no (or could not be had)
+    ├── ParseError                   the body is not what the spider took it for
+    │   └── NestingError             nested so deeply that parsing would stall
+    ├── CallbackError                a callback raised, or yielded what is neither item nor Request
+    └── StoreError                   the database failed; the crawl stops and can be resumed
+        ├── StoreLocked              another run holds this database
+        └── StoreBusy                locked by another program for longer than we wait
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from scraper.request import Request
+
+
+class ScraperError(Exception):
+    """Root of the tree. ``request`` is the Request it is about, or None."""
+
+    def __init__(self, message: str, *, request: Request | None = None) -> None:
+        super().__init__(message)
+        self.request = request
+
+
+class UsageError(ScraperError):
+    """The caller asked for something that cannot be; the message says what to do instead."""
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, of the wrong type or unreadable."""
+
+
+class SpiderError(UsageError):
+    """A spider cannot be found, loaded or built."""
+
+
+class RequestError(UsageError):
+    """A Request that cannot be stored: bad URL, foreign callback, meta that is not JSON."""
+
+
+class OutputError(UsageError):
+    """An output file cannot be written as asked."""
+
+
+class FetchError(ScraperError):
+    """No usable response.
+
+    ``reason`` is the short word kept in the ``pages`` table; ``transient`` says whether the
+    default retry policy tries again; ``status`` is the HTTP status, if there was one.
+    """
+
+    reason: str = "fetch"
+    transient: bool = False
+    status: int | None = None
+    retry_after: float | None = None
+    """Seconds that the server asked us to wait (Retry-After), or None."""
+
+
+class ConnectError(FetchError):
+    reason = "connect"
+    transient = True
+
+
+class DnsError(ConnectError):
+    reason = "dns"
+
+
+class TlsError(ConnectError):
+    reason = "tls"
+    transient = False  # a bad certificate does not heal within a retry
+
+
+class ProxyError(ConnectError):
+    reason = "proxy"
+
+
+class ConnectTimeout(ConnectError):
+    reason = "connect timeout"
+
+
+class ReadError(FetchError):
+    reason = "read"
+    transient = True
+
+
+class Disconnected(ReadError):
+    reason = "disconnected"
+
+
+class ReadTimeout(ReadError):
+    reason = "read timeout"
+
+
+class TotalTimeout(ReadError):
+    reason = "total timeout"
+
+
+class ProtocolError(FetchError):
+    reason = "protocol"
+
+
+class BodyError(FetchError):
+    reason = "body"
+
+
+class BodyTooLarge(BodyError):
+    reason = "too large"
+
+
+class BodyCut(BodyError):
+    reason = "cut"
+    transient = True  # most often a connection that broke, not a broken page
+
+
+class BodyCorrupt(BodyError):
+    reason = "corrupt"
+
+
+class StatusError(FetchError):
+    """An error status that ``handle_statuses`` does not name; ``status`` holds it."""
+
+    def __init__(
+        self,
+        status: int,
+        url: str,
+        *,
+        transient: bool = False,
+        retry_after: float | None = None,
+        request: Request | None = None,
+    ) -> None:
+        super().__init__(f"{url} answered {status}", request=request)
+        self.status = status
+        self.reason = f"status {status}"
+        self.transient = transient
+        self.retry_after = retry_after
+
+
+class RedirectError(FetchError):
+    reason = "redirect"
+
+
+class RobotsDenied(FetchError):
+    reason = "robots"
+
+
+class ParseError(ScraperError):
+    """The body is not what the spider took it for."""
+
+    reason: ClassVar[str] = "parse"
+
+
+class NestingError(ParseError):
+    reason: ClassVar[str] = "nesting"
+
+
+class CallbackError(ScraperError):
+    """A callback raised, or yielded what is neither an item nor a Request."""
+
+
+class StoreError(ScraperError):
+    """The database failed. Nothing committed is lost; the same command resumes the run."""
+
+
+class StoreLocked(StoreError):
+    """Another run holds this database."""
+
+
+class StoreBusy(StoreError):
+    """Another program kept the database locked for longer than we wait."""

@@ -1,0 +1,146 @@
+"""The ports: what each room promises to the engine room, in types and in prose.
+
+Rooms never import each other; they meet here. Every Store passes ``scraper.testing.store_contract``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from scraper.errors import FetchError
+from scraper.page import HostLedger, HostLimits, Lease, Outcome, Receipt, Run, Seen, Snapshot
+from scraper.request import Request
+from scraper.response import Response
+
+
+@dataclass(slots=True, frozen=True)
+class StoredItem:
+    """An item as read back: ``data`` is its JSON object, decoded; runs are ids."""
+
+    kind: str
+    key: str
+    data: dict[str, Any]
+    url: str
+    first_run: int
+    last_run: int
+
+
+@dataclass(slots=True, frozen=True)
+class StoredPage:
+    """A page as read back. ``state`` is due, retry, done or dead."""
+
+    url: str
+    state: str
+    status: int | None
+    attempts: int
+    reason: str | None
+    error: str | None
+    depth: int
+    run: int
+
+
+class Store(Protocol):
+    """Pages, items, runs and the ledger of one spider. One owner at a time.
+
+    All times are epoch seconds and passed in. Every method may raise StoreError; after one the
+    store is only good for ``close``, and nothing that was committed is lost.
+    """
+
+    async def open(self) -> None:
+        """Own the store. Raises StoreLocked while another owner is alive; a dead one never blocks."""
+
+    async def close(self) -> None:
+        """Give it back. Leases end with their owner: every page not finished is due again."""
+
+    async def begin(self, spider: str, now: float) -> Run:
+        """Resume the unfinished run, or begin a new one in which every page met is due again."""
+
+    async def finish(self, reason: str, now: float, finished: bool) -> None:
+        """End the run; ``finished`` False leaves it to be resumed."""
+
+    async def add(self, requests: Sequence[Request], now: float) -> int:
+        """Make pages due, each once a run by fingerprint. Returns how many were new in this run."""
+
+    async def lease(
+        self, limit: int, per_host: int, now: float, until: float, full: Collection[str] = ()
+    ) -> list[Lease]:
+        """Up to ``limit`` due pages that nobody holds, up to ``per_host`` of one host, none of ``full`` hosts.
+
+        Higher priority first, then older. A page is not leased again before ``until`` and is after.
+        """
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give leases back unused; the attempt does not count."""
+
+    async def next_due(self, now: float) -> float | None:
+        """The earliest date after ``now`` at which a page that waits is due; None when none waits."""
+
+    async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
+        """Finish pages: state, links, items of all of them in one transaction, or none of it.
+
+        A stale lease changes nothing and its Receipt says so; committing twice writes once.
+        """
+
+    async def save_ledger(self, ledger: Sequence[HostLedger]) -> None:
+        """Add these counts to the run's ledger."""
+
+    async def ledger(self, most: int = 1000) -> list[HostLedger]:
+        """The run's ledger, busiest hosts first."""
+
+    async def counts(self) -> Snapshot:
+        """The run's own counters, over all processes that worked on it."""
+
+    def items(self, run: int | None = None, kind: str | None = None) -> AsyncIterator[StoredItem]:
+        """Stored items in order of storing; only those that ``run`` met, only of ``kind``."""
+
+    def pages(self, run: int | None = None) -> AsyncIterator[StoredPage]:
+        """Stored pages in order of discovery."""
+
+
+class Fetcher(Protocol):
+    """Turns a Request into a Response, or raises FetchError. Wrap one to extend it."""
+
+    async def fetch(self, request: Request) -> Response:
+        """One request, one answer; redirects are not followed. Raises FetchError (and only that)."""
+
+    async def close(self) -> None:
+        """Free what it holds."""
+
+
+class Throttle(Protocol):
+    """How hard a host may be asked. Pure: it is told and it answers."""
+
+    def limits(self, host: str) -> HostLimits: ...
+
+    def observe(self, host: str, seen: Seen, error: FetchError | None) -> float:
+        """What the last request showed. Returns seconds for which the host must rest (0: none)."""
+
+
+class RetryPolicy(Protocol):
+    """Whether and when to try again; asked only after a failure."""
+
+    def delay(self, lease: Lease, error: FetchError, now: float) -> float | None:
+        """Seconds until the next attempt, or None to give up."""
+
+
+class Observer(Protocol):
+    """Is told what was committed; must return fast. An awaitable answer holds the writer back."""
+
+    async def committed(self, outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> None: ...
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Time, passed in. ``time`` is epoch seconds (dates), ``monotonic`` never jumps (gaps)."""
+
+    def time(self) -> float: ...
+
+    def monotonic(self) -> float: ...
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call back when ``monotonic()`` reaches ``when``."""

@@ -1,0 +1,180 @@
+"""One frozen Settings: arguments > environment > the spider's ``settings`` > scraper.toml > defaults.
+
+Every name is documented in ``docs/settings.md``, which a test compares with this file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from scraper.errors import SettingsError
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+SomeSeconds = Annotated[float, msgspec.Meta(gt=0)]
+
+VERSION = "0.1.0"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of one crawl; times in seconds, sizes in bytes."""
+
+    # how many at once
+    concurrency: Positive = 32
+    concurrency_per_host: Positive = 8
+    delay: Seconds = 0.0
+    jitter: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.5
+    # what is fetched
+    obey_robots: bool = True
+    max_depth: Count = 0
+    max_redirects: Count = 20
+    handle_statuses: list[Annotated[int, msgspec.Meta(ge=100, le=999)]] | Literal["all"] = []
+    limit_pages: Count = 0
+    limit_items: Count = 0
+    # the pooled session
+    keepalive_timeout: Seconds = 30.0
+    dns_cache_ttl: Seconds = 300.0
+    connect_timeout: SomeSeconds = 10.0
+    read_timeout: SomeSeconds = 30.0
+    total_timeout: SomeSeconds = 120.0
+    max_body_size: Positive = 16 * 1024 * 1024
+    user_agent: str = f"scraper/{VERSION}"
+    headers: dict[str, str] = {}
+    verify_tls: bool = True
+    proxy: str | None = None
+    trace_connections: bool = False
+    # retries
+    retry_attempts: Positive = 4
+    retry_max_wait: Seconds = 60.0
+    retry_statuses: list[int] = [408, 429, 500, 502, 503, 504, 522, 524]
+    retry_after_max: Seconds = 600.0
+    # where things are
+    spiders: str = "spiders"
+    data: str = "data"
+    # what is said
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "console", "json"] = "auto"
+
+
+NAMES = tuple(Settings.__struct_fields__)
+
+SCRAPY_NAMES = {
+    "CONCURRENT_REQUESTS": "concurrency",
+    "CONCURRENT_REQUESTS_PER_DOMAIN": "concurrency_per_host",
+    "CONCURRENT_REQUESTS_PER_IP": "concurrency_per_host",
+    "DOWNLOAD_DELAY": "delay",
+    "RANDOMIZE_DOWNLOAD_DELAY": "jitter",
+    "ROBOTSTXT_OBEY": "obey_robots",
+    "ROBOTSTXT_USER_AGENT": "user_agent",
+    "DEPTH_LIMIT": "max_depth",
+    "REDIRECT_MAX_TIMES": "max_redirects",
+    "HTTPERROR_ALLOWED_CODES": "handle_statuses",
+    "HTTPERROR_ALLOW_ALL": "handle_statuses",
+    "CLOSESPIDER_PAGECOUNT": "limit_pages",
+    "CLOSESPIDER_ITEMCOUNT": "limit_items",
+    "DNSCACHE_ENABLED": "dns_cache_ttl",
+    "DNS_TIMEOUT": "connect_timeout",
+    "DOWNLOAD_TIMEOUT": "total_timeout",
+    "DOWNLOAD_MAXSIZE": "max_body_size",
+    "USER_AGENT": "user_agent",
+    "DEFAULT_REQUEST_HEADERS": "headers",
+    "DOWNLOAD_VERIFY_CERTIFICATES": "verify_tls",
+    "RETRY_TIMES": "retry_attempts",
+    "RETRY_HTTP_CODES": "retry_statuses",
+    "SPIDER_MODULES": "spiders",
+    "LOG_LEVEL": "log_level",
+}
+
+
+def load(
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    spider: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """Settings from every source, the nearest winning.
+
+    Args:
+        arguments: from the caller or ``-s``; strings are converted to the type of the setting.
+        spider: the spider's ``settings`` attribute.
+        environment: ``SCRAPER_<NAME>`` variables; the process's own when None.
+        folder: where ``scraper.toml`` is looked for; the working directory when None.
+
+    Raises:
+        SettingsError: unknown name (with the nearest one, or ours for Scrapy's), wrong type, bad file.
+    """
+    found: dict[str, Any] = {}
+    file = (folder or Path.cwd()) / "scraper.toml"
+    for source, values in (
+        (str(file), _file(file)),
+        ("the spider's settings", spider or {}),
+        ("the environment", _environment(os.environ if environment is None else environment)),
+        ("the arguments", arguments or {}),
+    ):
+        for name, value in values.items():
+            found[name] = convert(name, value, source)
+    return Settings(**found)
+
+
+def convert(name: str, value: Any, source: str) -> Any:
+    """``value`` as the type of setting ``name``. Raises SettingsError that names ``source``."""
+    if name not in NAMES:
+        raise SettingsError(unknown(name, source))
+    wanted = Settings.__annotations__[name]
+    kind = _TYPES[name]
+    try:
+        if isinstance(value, str) and not _is_text(name):
+            value = _from_text(value)
+        return msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise SettingsError(f"setting {name} from {source}: {value!r} is not {wanted} ({error})") from error
+
+
+def unknown(name: str, source: str) -> str:
+    """The message for a setting that does not exist: our name for Scrapy's, or the nearest one."""
+    ours = SCRAPY_NAMES.get(name.upper())
+    if ours:
+        return f"unknown setting {name!r} in {source}; here it is called {ours!r}"
+    near = difflib.get_close_matches(name.lower(), NAMES, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "; see docs/settings.md"
+    return f"unknown setting {name!r} in {source}{hint}"
+
+
+_TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def _is_text(name: str) -> bool:
+    return _TYPES[name] in (str, str | None) or name.startswith("log_")
+
+
+def _from_text(value: str) -> Any:
+    """JSON where it looks like JSON, a comma-separated list where it has commas, else the text."""
+    text = value.strip()
+    if text[:1] in ("[", "{"):
+        return msgspec.json.decode(text)
+    if "," in text:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    prefix = "SCRAPER_"
+    return {name[len(prefix) :].lower(): value for name, value in variables.items() if name.startswith(prefix)}
+
+
+def _file(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"cannot read {file}: {error}") from error

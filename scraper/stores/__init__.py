@@ -1,0 +1,1 @@
+"""Stores: ``memory`` is the readable reference, ``sqlite`` the one that crawls use."""

@@ -1,0 +1,117 @@
+"""The items table, its rejects, and one view per kind with a column for each field.
+
+A view reads the JSON, so a new field needs no migration: the view is made again, in the transaction
+that brings the first item that has the field.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from scraper.page import Found
+
+MOST_COLUMNS = 1000
+"""SQLite allows 2,000 columns; fields past this many stay in ``data`` without a column."""
+
+PUT = """
+insert into items (kind, key, data, page, first_run, last_run, stored_at) values (?, ?, ?, ?, ?, ?, ?)
+on conflict (kind, key) do update set
+    data = excluded.data, page = excluded.page, last_run = excluded.last_run, stored_at = excluded.stored_at
+"""
+REJECT = """
+insert into rejects (kind, reason, data, page, ordinal, run) values (?, ?, ?, ?, ?, ?)
+on conflict (page, ordinal) do update set
+    kind = excluded.kind, reason = excluded.reason, data = excluded.data, run = excluded.run
+"""
+OWN_NAMES = frozenset("pages items rejects fields runs hosts pages_due pages_host pages_wait".split())
+
+
+class ItemTable:
+    """Gathers the items of one transaction, then writes them; lives on the database thread."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[Any, ...]] = []
+        self._rejects: list[tuple[Any, ...]] = []
+        self._fields: dict[str, dict[str, None]] | None = None
+        self._seen: set[tuple[str, tuple[str, ...]]] = set()
+        self._new: set[tuple[str, tuple[str, ...]]] = set()
+
+    def put(self, found: Found, page: int, run: int, now: float) -> None:
+        """Take the items of one page."""
+        for ordinal, item in enumerate(found.items):
+            key = item.key if item.key is not None else f"{page}.{ordinal}"
+            self._items.append((item.kind, key, item.data, page, run, run, now))
+            shape = (item.kind, item.fields)
+            if shape not in self._seen:
+                self._new.add(shape)
+        for ordinal, reject in enumerate(found.rejects):
+            self._rejects.append((reject.kind, reject.reason, reject.data, page, ordinal, run))
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Write what was taken, and the views that it needs."""
+        if self._items:
+            db.executemany(PUT, self._items)
+            self._items.clear()
+        if self._rejects:
+            db.executemany(REJECT, self._rejects)
+            self._rejects.clear()
+        if self._new:
+            self._learn(db)
+
+    def forget(self) -> None:
+        """The transaction was undone: what it taught is unknown again."""
+        self._items.clear()
+        self._rejects.clear()
+        self._new.clear()
+        self._seen.clear()
+        self._fields = None
+
+    def _learn(self, db: sqlite3.Connection) -> None:
+        if self._fields is None:
+            self._fields = {}
+            for kind, name in db.execute("select kind, name from fields order by kind, ordinal"):
+                self._fields.setdefault(kind, {})[name] = None
+        for kind, names in self._new:
+            fields = self._fields.setdefault(kind, {})
+            new = [name for name in names if name not in fields][: MOST_COLUMNS - len(fields)]
+            if new:
+                rows = [(kind, name, len(fields) + n) for n, name in enumerate(new)]
+                db.executemany("insert into fields (kind, name, ordinal) values (?, ?, ?)", rows)
+                fields.update(dict.fromkeys(new))
+                make_view(db, kind, list(fields))
+        if len(self._seen) > MOST_COLUMNS:  # dicts may come in any number of shapes
+            self._seen.clear()
+        self._seen |= self._new
+        self._new.clear()
+
+
+def make_view(db: sqlite3.Connection, kind: str, fields: list[str]) -> None:
+    """``create view <kind>``: a column per field, then _key, _page, _first_run and _last_run."""
+    name = view_name(kind)
+    columns = [f"{_value(field)} as {quoted(field)}" for field in fields]
+    columns += ["key as _key", "page as _page", "first_run as _first_run", "last_run as _last_run"]
+    db.execute(f"drop view if exists {quoted(name)}")
+    db.execute(f"create view {quoted(name)} as select {', '.join(columns)} from items where kind = {_literal(kind)}")
+
+
+def view_name(kind: str) -> str:
+    """The view of a kind: its own name, or ``item_`` before it where SQLite or we use that name."""
+    taken = kind.lower() in OWN_NAMES or kind.lower().startswith("sqlite_")
+    return f"item_{kind}" if taken else kind
+
+
+def quoted(name: str) -> str:
+    """A name as SQLite's identifiers are quoted."""
+    return '"' + name.replace('"', '""').replace("\0", "\ufffd") + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''").replace("\0", "\ufffd") + "'"
+
+
+def _value(field: str) -> str:
+    """The SQL that reads a field. JSON paths cannot hold every name; json_each can."""
+    if field.replace("_", "a").replace("-", "a").replace(" ", "a").isalnum():
+        return f"json_extract(data, {_literal(f'$.{chr(34)}{field}{chr(34)}')})"
+    return f"(select json_each.value from json_each(items.data) where json_each.key = {_literal(field)})"

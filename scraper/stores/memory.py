@@ -1,0 +1,212 @@
+"""MemoryStore: the store contract in plain Python, to be read; and the twin for a user's own tests.
+
+Everything is a dict, so it is right by being simple: the SQLite store must behave as this one does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+import msgspec
+
+from scraper.errors import StoreLocked, UsageError
+from scraper.page import Dead, Done, HostLedger, Item, Lease, Outcome, Receipt, Reject, Retry, Run, Snapshot
+from scraper.ports import StoredItem, StoredPage
+from scraper.request import Request, from_json, to_json
+from scraper.url import host_of
+
+
+@dataclass(slots=True)
+class Page:
+    """A page's row."""
+
+    id: int
+    url: str
+    stored: tuple[str, str | None, int, int, str | None]
+    run: int
+    state: str = "due"
+    due: float = 0.0
+    attempts: int = 0
+    status: int | None = None
+    reason: str | None = None
+    error: str | None = None
+    first_tried: float | None = None
+
+
+@dataclass(slots=True)
+class Memory:
+    """What outlives an owner: give the same one to the next MemoryStore to resume."""
+
+    pages: dict[bytes, Page] = field(default_factory=dict)
+    items: dict[tuple[str, str], StoredItem] = field(default_factory=dict)
+    rejects: dict[tuple[int, int], Reject] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    ended: dict[int, str] = field(default_factory=dict)
+    counters: dict[int, Counter[str]] = field(default_factory=dict)
+    ledger: dict[tuple[int, str], HostLedger] = field(default_factory=dict)
+    owned: bool = False
+
+
+class MemoryStore:
+    """``Store`` in memory. Args: ``memory`` to share with the owner before or after this one."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = memory if memory is not None else Memory()
+        self._held: dict[int, Lease] = {}
+        self._tokens = count(1)
+        self._mine = False
+
+    @property
+    def run(self) -> Run:
+        return self.memory.runs[-1]
+
+    async def open(self) -> None:
+        if self.memory.owned:
+            raise StoreLocked("another run works on this memory store; close it first")
+        self.memory.owned = self._mine = True
+
+    async def close(self) -> None:
+        self._held.clear()
+        if self._mine:
+            self.memory.owned = self._mine = False
+
+    async def begin(self, spider: str, now: float) -> Run:
+        runs = self.memory.runs
+        if runs and runs[-1].spider != spider:
+            raise UsageError(f"this store belongs to spider {runs[-1].spider!r}; give {spider!r} another")
+        if runs and runs[-1].id not in self.memory.ended:
+            return replace(runs[-1], resumed=True)
+        for page in self.memory.pages.values():
+            if page.state in ("due", "retry"):
+                page.state = "left"
+        runs.append(Run(len(runs) + 1, spider, now, resumed=False))
+        self.memory.counters[self.run.id] = Counter()
+        return self.run
+
+    async def finish(self, reason: str, now: float, finished: bool) -> None:
+        if finished:
+            self.memory.ended[self.run.id] = reason
+
+    async def add(self, requests: Sequence[Request], now: float) -> int:
+        new = 0
+        for request in requests:
+            fp, run = request.fingerprint, self.run.id
+            known = self.memory.pages.get(fp)
+            if known is not None and known.run == run:
+                continue
+            stored = (request.url, request.callback, request.priority, request.depth, to_json(request))
+            number = known.id if known is not None else len(self.memory.pages) + 1
+            self.memory.pages[fp] = Page(number, request.url, stored, run)  # type: ignore[arg-type]
+            new += 1
+        self.memory.counters[self.run.id]["links"] += new
+        return new
+
+    async def lease(
+        self, limit: int, per_host: int, now: float, until: float, full: Collection[str] = ()
+    ) -> list[Lease]:
+        self._held = {page: lease for page, lease in self._held.items() if lease.until > now}
+        leases: list[Lease] = []
+        taken: Counter[str] = Counter(dict.fromkeys(full, per_host))
+        free = (p for p in self.memory.pages.values() if p.state in ("due", "retry") and p.id not in self._held)
+        for page in sorted(free, key=lambda page: (-page.stored[2], page.id)):
+            host = host_of(page.url)
+            if page.due <= now and taken[host] < per_host and len(leases) < limit:
+                taken[host] += 1
+                request = from_json(*page.stored)
+                lease = Lease(
+                    page.id, next(self._tokens), request, host, page.attempts + 1, until, page.first_tried
+                )
+                self._held[page.id] = lease
+                leases.append(lease)
+        return leases
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            if self._is_held(lease):
+                del self._held[lease.page]
+
+    def _is_held(self, lease: Lease) -> bool:
+        held = self._held.get(lease.page)
+        return held is not None and held.token == lease.token
+
+    async def next_due(self, now: float) -> float | None:
+        return min((p.due for p in self.memory.pages.values() if p.state == "retry" and p.due > now), default=None)
+
+    async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
+        rows = {page.id: page for page in self.memory.pages.values()}
+        receipts = []
+        for outcome in outcomes:
+            applied = self._is_held(outcome.lease)
+            receipt = Receipt(outcome.lease.page, applied)
+            if applied:
+                del self._held[outcome.lease.page]
+                receipt.new_links = await self._finish(rows[outcome.lease.page], outcome, now)
+            receipts.append(receipt)
+        return receipts
+
+    async def _finish(self, page: Page, outcome: Outcome, now: float) -> int:
+        counters = self.memory.counters[self.run.id]
+        page.attempts, page.status, page.reason = outcome.lease.attempt, outcome.seen.status, outcome.reason
+        counters["bytes"] += outcome.seen.size
+        if isinstance(outcome, Retry):
+            page.state, page.due, page.error = "retry", now + outcome.delay, outcome.error
+            page.first_tried = page.first_tried if page.first_tried is not None else now
+            counters["retries"] += 1
+            return 0
+        if isinstance(outcome, Done):
+            page.state, page.error = "done", None
+        else:
+            page.state, page.error = "dead", outcome.traceback or outcome.error
+        counters["dead" if isinstance(outcome, Dead) else "pages"] += 1
+        counters["redirects"] += outcome.reason == "redirect"
+        for ordinal, item in enumerate(outcome.found.items):
+            self._put(item, page, ordinal)
+        for ordinal, reject in enumerate(outcome.found.rejects):
+            self.memory.rejects[page.id, ordinal] = reject
+        counters["items"] += len(outcome.found.items)
+        counters["rejects"] += len(outcome.found.rejects)
+        return await self.add(outcome.found.links, now)
+
+    def _put(self, item: Item, page: Page, ordinal: int) -> None:
+        key = item.key if item.key is not None else f"{page.id}.{ordinal}"
+        before = self.memory.items.get((item.kind, key))
+        first = before.first_run if before is not None else self.run.id
+        data = msgspec.json.decode(item.data)
+        self.memory.items[item.kind, key] = StoredItem(item.kind, key, data, page.url, first, self.run.id)
+
+    async def save_ledger(self, ledger: Sequence[HostLedger]) -> None:
+        for each in ledger:
+            old = self.memory.ledger.get((self.run.id, each.host), HostLedger(each.host))
+            sums = {n: getattr(old, n) + getattr(each, n) for n in HostLedger.__slots__ if n not in ("host", "peak")}
+            self.memory.ledger[self.run.id, each.host] = HostLedger(
+                each.host, peak=max(old.peak, each.peak), **sums
+            )
+
+    async def ledger(self, most: int = 1000) -> list[HostLedger]:
+        mine = [each for (run, _), each in self.memory.ledger.items() if run == self.run.id]
+        return sorted(mine, key=lambda each: (-each.requests, each.host))[:most]
+
+    async def counts(self) -> Snapshot:
+        return Snapshot(**dict(self.memory.counters[self.run.id]))  # type: ignore[arg-type]
+
+    async def items(self, run: int | None = None, kind: str | None = None) -> AsyncIterator[StoredItem]:
+        for item in list(self.memory.items.values()):
+            if run in (None, item.last_run) and kind in (None, item.kind):
+                yield item
+
+    async def pages(self, run: int | None = None) -> AsyncIterator[StoredPage]:
+        for page in sorted(self.memory.pages.values(), key=lambda page: page.id):
+            if run in (None, page.run):
+                yield StoredPage(
+                    page.url,
+                    page.state,
+                    page.status,
+                    page.attempts,
+                    page.reason,
+                    page.error,
+                    page.stored[3],
+                    page.run,
+                )

@@ -1,0 +1,109 @@
+"""The writer: many finished pages, one transaction.
+
+Outcomes wait here until a group is worth a commit or one has waited long enough; the next group gathers
+while the last is written. The waiting room is bounded, so a slow store slows the workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from scraper.page import Outcome, Receipt
+from scraper.ports import Clock, Store, Timer
+
+Committed = Callable[[Sequence[Outcome], Sequence[Receipt]], Awaitable[None]]
+
+
+class Writer:
+    """Bounded group commit.
+
+    Args:
+        store: where the groups go.
+        clock: dates and the timer of the longest wait.
+        committed: awaited after each commit, before the next; what it counts is kept.
+        group: outcomes that are worth a commit at once.
+        linger: seconds the first outcome of a group waits at most.
+        bound: outcomes that may wait before ``put`` waits too.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        committed: Committed,
+        *,
+        group: int = 100,
+        linger: float = 0.1,
+        bound: int = 400,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._committed = committed
+        self._group = group
+        self._linger = linger
+        self._bound = bound
+        self._waiting: list[Outcome] = []
+        self._writing = 0
+        self._timer: Timer | None = None
+        self._go = asyncio.Event()
+        self._space = asyncio.Event()
+        self._space.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    @property
+    def pending(self) -> int:
+        """Outcomes put and not yet committed."""
+        return len(self._waiting) + self._writing
+
+    async def put(self, outcome: Outcome) -> None:
+        """Hand an outcome over; waits while the store is far behind."""
+        while len(self._waiting) >= self._bound:
+            self._space.clear()
+            await self._space.wait()
+        self._waiting.append(outcome)
+        self._idle.clear()
+        if len(self._waiting) >= self._group:
+            self._go.set()
+        elif self._timer is None:
+            self._timer = self._clock.call_at(self._clock.monotonic() + self._linger, self._go.set)
+
+    def flush(self) -> None:
+        """Commit what waits without lingering."""
+        if self._waiting:
+            self._go.set()
+
+    async def drain(self) -> None:
+        """Return when all that was put is committed."""
+        self.flush()
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Commit what waits and let ``run`` return."""
+        self._closed = True
+        self._go.set()
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Commit group after group until closed. Raises StoreError; nothing is half written then."""
+        while True:
+            await self._go.wait()
+            self._go.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            group, self._waiting = self._waiting, []
+            if group:
+                self._writing = len(group)
+                self._space.set()
+                receipts = await self._store.commit(group, self._clock.time())
+                await self._committed(group, receipts)
+                self._writing = 0
+            if len(self._waiting) >= self._group or (self._closed and self._waiting):
+                self._go.set()
+            elif not self._waiting:
+                self._idle.set()
+                if self._closed:
+                    return
