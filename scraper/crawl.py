@@ -19,6 +19,7 @@ from scraper.engine import Engine
 from scraper.errors import CallbackError, SpiderError, UsageError
 from scraper.export import check_target, export
 from scraper.fetchers.http import HttpFetcher
+from scraper.log import configure
 from scraper.page import HostLedger, Outcome, Receipt, Retry, Run, Snapshot
 from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle
 from scraper.retry import default_policy
@@ -101,12 +102,14 @@ class Crawl:
             check_target(output)
         self.spider = spider
         self.settings = settings if isinstance(settings, Settings) else load(settings, spider=spider.settings)
+        if not structlog.is_configured():  # else the program has its own logging, and ours goes there
+            configure(self.settings.log_level, self.settings.log_format)
         self.database = None if store is not None else Path(db or Path(self.settings.data) / f"{spider.name}.db")
         self._output = output
         self._store = store
         self._fetcher = fetcher
         self._throttle = throttle or FixedThrottle(self.settings)
-        self._retry = retry or getattr(spider, "retry", None) or default_policy(self.settings)
+        self._retry = retry or spider.retry_policy or default_policy(self.settings)
         self._clock = clock or SystemClock()
         self._observers = list(observers)
         self._engine: Engine | None = None
@@ -295,7 +298,9 @@ def run(spider: type[Spider] | Spider, **options: Any) -> CrawlReport:
         asyncio.get_running_loop()
     except RuntimeError:
         return run_crawl(_crawl(spider, options))
-    raise UsageError("an event loop is running already (a notebook?): write 'await scraper.crawl(...)' instead of run()")
+    raise UsageError(
+        "an event loop is running already (a notebook?): write 'await scraper.crawl(...)' instead of run()"
+    )
 
 
 def run_crawl(one: Crawl, beside: Callable[[Crawl], Any] | None = None) -> CrawlReport:
@@ -316,7 +321,10 @@ def run_crawl(one: Crawl, beside: Callable[[Crawl], Any] | None = None) -> Crawl
                         await companion
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main())
+        try:
+            return runner.run(main())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt("stopped at once by a second signal; the next crawl resumes") from None
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

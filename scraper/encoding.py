@@ -79,9 +79,7 @@ _PYTHON_CODECS = {
     "windows-874": "cp874",
     "x-mac-cyrillic": "mac-cyrillic",
 }
-_MULTI_BYTE = frozenset(
-    "big5 euc-jp euc-kr gb18030 gbk iso-2022-jp shift_jis utf-16be utf-16le utf-8".split()
-)
+_MULTI_BYTE = frozenset("big5 euc-jp euc-kr gb18030 gbk iso-2022-jp shift_jis utf-16be utf-16le utf-8".split())
 _NOT_ASCII = frozenset("iso-2022-jp replacement utf-16be utf-16le".split())
 # Single characters that the standard has and Python's table lacks or has otherwise.
 _AMENDED = {"koi8-u": {0xAE: "\u045e", 0xBE: "\u040e"}, "windows-1255": {0xCA: "\u05ba"}}

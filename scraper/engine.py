@@ -18,7 +18,15 @@ from typing import Any
 
 import structlog
 
-from scraper.errors import CallbackError, FetchError, NestingError, ParseError, RequestError, SpiderError, StatusError
+from scraper.errors import (
+    CallbackError,
+    FetchError,
+    NestingError,
+    ParseError,
+    RequestError,
+    SpiderError,
+    StatusError,
+)
 from scraper.frontier import Frontier
 from scraper.page import Dead, Done, Found, Lease, Outcome, Receipt, Retry, Seen, Snapshot
 from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle, Timer
@@ -84,6 +92,8 @@ class Engine:
         self._reason: str | None = None
         self._dates = True
         """Pages may wait for a date that no timer is armed for; a resumed run brings such pages along."""
+        self._asked = 0.0
+        """Date of the last question for leases: what was due by then has been found."""
         self._due_timer: Timer | None = None
 
     # -- what the front door asks
@@ -96,15 +106,17 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(self.writer.run())
-                tasks.create_task(self._seed())
+                seed = tasks.create_task(self._seed())
                 feed = tasks.create_task(self._feed())
                 workers = [tasks.create_task(self._work()) for _ in range(self._settings.concurrency)]
                 await asyncio.wait([feed, *workers])
+                seed.cancel()  # a start() without end must not hold up a drain; the next crawl asks it again
                 if not writer.done():
                     await self.writer.close()
         except BaseExceptionGroup as group:
             raise _first(group) from None
         finally:
+            self.frontier.close()
             if self._due_timer is not None:
                 self._due_timer.cancel()
         return self._reason or "finished"
@@ -144,7 +156,8 @@ class Engine:
 
     async def _add(self, requests: list[Request]) -> None:
         if requests:
-            self.stats.links += await self._store.add(requests, self._clock.time())
+            new = await self._store.add(requests, self._clock.time())
+            self.stats.links += new  # not in one line with await: commits count links meanwhile
             self.frontier.refill()
 
     async def _feed(self) -> None:
@@ -156,7 +169,7 @@ class Engine:
             leases: list[Lease] = []
             if (asked := frontier.room) and not frontier.dry:
                 frontier.dry = True  # unless something new comes while we ask
-                now = self._clock.time()
+                now = self._asked = self._clock.time()
                 leases = await self._store.lease(asked, frontier.per_host, now, now + LEASE_SECONDS, frontier.full)
                 if len(leases) == asked:
                     frontier.dry = False
@@ -172,7 +185,8 @@ class Engine:
 
     def _is_quiet(self) -> bool:
         """True when nothing is being done that could give more to do."""
-        if self._visiting or self._seeding or (self.frontier.queued and self.frontier.allowance != 0):
+        more = self._seeding or self.frontier.queued
+        if self._visiting or (more and self.frontier.allowance != 0):
             return False
         self.writer.flush()
         return not self.writer.pending
@@ -180,13 +194,13 @@ class Engine:
     async def _arm(self) -> None:
         """Wake up when the next waiting page is due."""
         self._dates = False
-        now = self._clock.time()
-        due = await self._store.next_due(now)
+        due = await self._store.next_due(self._asked)  # not now: a date may have come since we asked
         if self._due_timer is not None:
             self._due_timer.cancel()
             self._due_timer = None
         if due is not None:
-            self._due_timer = self._clock.call_at(self._clock.monotonic() + max(0.0, due - now), self._on_due)
+            wait = max(0.0, due - self._clock.time())
+            self._due_timer = self._clock.call_at(self._clock.monotonic() + wait, self._on_due)
 
     def _on_due(self) -> None:
         self._due_timer = None
@@ -211,6 +225,7 @@ class Engine:
         """One lease to one outcome. The slot is free before anything is parsed."""
         begun = self._clock.monotonic()
         seen: Seen | None = None
+        error: FetchError | None = None
         try:
             response = await self._fetcher.fetch(lease.request)
             seen = response.seen
@@ -220,18 +235,25 @@ class Engine:
                 return await self._read(lease, response)
         except FetchError as failure:
             error = failure
-        except Exception as failure:
+        except (Exception, asyncio.CancelledError) as failure:
+            if _is_abort(failure):
+                raise
             if seen is None:  # a fetcher broke its word
                 seen = Seen(elapsed=self._clock.monotonic() - begun, keepalive=False)
                 self._free(lease, seen, None)
             return self._broken(lease, seen, failure)
+        assert error is not None  # every other way out has returned
         if seen is None:
             seen = Seen(error.status, self._clock.monotonic() - begun, keepalive=False)
             self._free(lease, seen, error)
         return await self._failed(lease, seen, error)
 
     def _free(self, lease: Lease, seen: Seen, error: FetchError | None) -> None:
-        self.frontier.done(lease, seen.keepalive, self._throttle.observe(lease.host, seen, error))
+        rest = 0.0
+        try:
+            rest = self._throttle.observe(lease.host, seen, error)
+        finally:  # a slot that is not given back would stall its host for good
+            self.frontier.done(lease, seen.keepalive, rest)
 
     def _refusal(self, response: Response) -> StatusError | None:
         """The error for a status that nobody asked to see."""
@@ -250,7 +272,7 @@ class Engine:
         if len(response.body) >= PARSE_ON_THREAD and "html" in response.headers.get("Content-Type", ""):
             await asyncio.get_running_loop().run_in_executor(None, _parse_ahead, response)
         request = lease.request
-        name = request.callback or "parse"
+        name = str(request.callback or "parse")
         callback = getattr(self._spider, name, None)
         if callback is None:
             raise CallbackError(f"spider {self._spider.name!r} has no method {name!r} any more", request=request)
@@ -266,7 +288,13 @@ class Engine:
         error.request = lease.request
         delay = self._retry.delay(lease, error, self._clock.time())
         if delay is not None:
-            log.debug("retry", url=lease.request.url, reason=error.reason, attempt=lease.attempt, delay=round(delay, 3))
+            log.debug(
+                "retry",
+                url=lease.request.url,
+                reason=error.reason,
+                attempt=lease.attempt,
+                delay=round(delay, 3),
+            )
             return Retry(lease, seen, delay, error.reason, str(error))
         log.info("dead", url=lease.request.url, reason=error.reason, attempts=lease.attempt, error=str(error))
         dead = Dead(lease, seen, error.reason, str(error))
@@ -274,11 +302,13 @@ class Engine:
             try:
                 result = getattr(self._spider, str(lease.request.errback))(lease.request, error)
                 dead.found = await collect(self._scope, result, lease.request)
-            except Exception as failure:
+            except (Exception, asyncio.CancelledError) as failure:
+                if _is_abort(failure):
+                    raise
                 return self._broken(lease, seen, failure)
         return dead
 
-    def _broken(self, lease: Lease, seen: Seen, error: Exception) -> Dead:
+    def _broken(self, lease: Lease, seen: Seen, error: BaseException) -> Dead:
         """Spider code raised: the page is dead and its traceback kept; the crawl goes on."""
         reason = error.reason if isinstance(error, ParseError | FetchError) else "callback"
         trace = "".join(traceback.format_exception(error))
@@ -299,6 +329,12 @@ class Engine:
         if waits or any(receipt.new_links for receipt in receipts):
             self.frontier.refill()
         self._wake.set()
+
+
+def _is_abort(error: BaseException) -> bool:
+    """True when we are cancelled; False for a cancellation that spider code let slip, which is its failure."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _parse_ahead(response: Response) -> None:

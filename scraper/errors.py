@@ -1,35 +1,35 @@
 """Every error this package raises, as one tree.
 
-    ScraperError                     everything below; may carry the Request it is about
-    ├── UsageError                   the caller's mistake; the command line exits with 2
-    │   ├── SettingsError            unknown name, wrong type, unreadable scraper.toml
-    │   ├── SpiderError              no such spider, bad argument, bad class
-    │   ├── RequestError             a Request that cannot be stored or followed
-    │   └── OutputError              a file that cannot be written as asked
-    ├── FetchError                   no usable response for a request
-    │   ├── ConnectError             no connection: refused, unreachable
-    │   │   ├── DnsError             the name does not resolve
-    │   │   ├── TlsError             the handshake or the certificate failed
-    │   │   ├── ProxyError           the proxy refused
-    │   │   └── ConnectTimeout       no connection within connect_timeout
-    │   ├── ReadError                connected, but no whole response
-    │   │   ├── Disconnected         the peer closed before the response was whole
-    │   │   ├── ReadTimeout          silence for read_timeout
-    │   │   └── TotalTimeout         not whole within total_timeout
-    │   ├── ProtocolError            what came is not HTTP as the RFCs have it
-    │   ├── BodyError                the body cannot be used
-    │   │   ├── BodyTooLarge         more than max_body_size decoded bytes
-    │   │   ├── BodyCut              ends before its end of stream
-    │   │   └── BodyCorrupt          fails its check or uses an unknown coding
-    │   ├── StatusError              an error status that nobody asked to see
-    │   ├── RedirectError            too many hops, or no usable Location
-    │   └── RobotsDenied             robots.txt says no (or could not be had)
-    ├── ParseError                   the body is not what the spider took it for
-    │   └── NestingError             nested so deeply that parsing would stall
-    ├── CallbackError                a callback raised, or yielded what is neither item nor Request
-    └── StoreError                   the database failed; the crawl stops and can be resumed
-        ├── StoreLocked              another run holds this database
-        └── StoreBusy                locked by another program for longer than we wait
+ScraperError                     everything below; may carry the Request it is about
+├── UsageError                   the caller's mistake; the command line exits with 2
+│   ├── SettingsError            unknown name, wrong type, unreadable scraper.toml
+│   ├── SpiderError              no such spider, bad argument, bad class
+│   ├── RequestError             a Request that cannot be stored or followed
+│   └── OutputError              a file that cannot be written as asked
+├── FetchError                   no usable response for a request
+│   ├── ConnectError             no connection: refused, unreachable
+│   │   ├── DnsError             the name does not resolve
+│   │   ├── TlsError             the handshake or the certificate failed
+│   │   ├── ProxyError           the proxy refused
+│   │   └── ConnectTimeout       no connection within connect_timeout
+│   ├── ReadError                connected, but no whole response
+│   │   ├── Disconnected         the peer closed before the response was whole
+│   │   ├── ReadTimeout          silence for read_timeout
+│   │   └── TotalTimeout         not whole within total_timeout
+│   ├── ProtocolError            what came is not HTTP as the RFCs have it
+│   ├── BodyError                the body cannot be used
+│   │   ├── BodyTooLarge         more than max_body_size decoded bytes
+│   │   ├── BodyCut              ends before its end of stream
+│   │   └── BodyCorrupt          fails its check or uses an unknown coding
+│   ├── StatusError              an error status that nobody asked to see
+│   ├── RedirectError            too many hops, or no usable Location
+│   └── RobotsDenied             robots.txt says no (or could not be had)
+├── ParseError                   the body is not what the spider took it for
+│   └── NestingError             nested so deeply that parsing would stall
+├── CallbackError                a callback raised, or yielded what is neither item nor Request
+└── StoreError                   the database failed; the crawl stops and can be resumed
+    ├── StoreLocked              another run holds this database
+    └── StoreBusy                locked by another program for longer than we wait
 """
 
 from __future__ import annotations

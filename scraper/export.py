@@ -30,7 +30,9 @@ def format_of(target: str) -> str:
     suffix = Path(target).suffix.lower().lstrip(".")
     suffix = {"jl": "jsonl", "ndjson": "jsonl"}.get(suffix, suffix)
     if suffix not in FORMATS:
-        raise OutputError(f"cannot tell the format of {target!r}; end it in .jsonl, .csv or .json, or give - for stdout")
+        raise OutputError(
+            f"cannot tell the format of {target!r}; end it in .jsonl, .csv or .json, or give - for stdout"
+        )
     return suffix
 
 

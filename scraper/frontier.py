@@ -128,6 +128,7 @@ class Frontier:
                 self._full.add(slot.host)
             self._settle(slot, now)
         self._wake()
+        self._ask()  # all of these may rest, while the store has hosts that do not
 
     def refill(self) -> None:
         """The store may have more than it had."""

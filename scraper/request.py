@@ -111,9 +111,7 @@ class Request:
         """A copy with the given arguments changed. Raises RequestError for a bad URL."""
         given: dict[str, Any] = {
             name: getattr(self, name)
-            for name in (
-                "url callback method headers body cookies meta cb_kwargs priority dont_filter errback".split()
-            )
+            for name in ("url callback method headers body cookies meta cb_kwargs priority dont_filter errback".split())
         }
         unknown = changes.keys() - given.keys()
         if unknown:

@@ -36,7 +36,18 @@ class Response:
         seen: timing and connection facts (seconds, bytes, whether the connection was reused).
     """
 
-    __slots__ = ("_encoding", "_resolver", "_text", "_tree", "body", "headers", "request", "seen", "status", "url")
+    __slots__ = (
+        "_encoding",
+        "_resolver",
+        "_text",
+        "_tree",
+        "body",
+        "headers",
+        "request",
+        "seen",
+        "status",
+        "url",
+    )
 
     def __init__(
         self,

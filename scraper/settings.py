@@ -20,6 +20,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 SomeSeconds = Annotated[float, msgspec.Meta(gt=0)]
+Status = Annotated[int, msgspec.Meta(ge=100, le=999)]
 
 VERSION = "0.1.0"
 
@@ -36,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     obey_robots: bool = True
     max_depth: Count = 0
     max_redirects: Count = 20
-    handle_statuses: list[Annotated[int, msgspec.Meta(ge=100, le=999)]] | Literal["all"] = []
+    handle_statuses: tuple[Status, ...] | Literal["all"] = ()
     limit_pages: Count = 0
     limit_items: Count = 0
     # the pooled session
@@ -54,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # retries
     retry_attempts: Positive = 4
     retry_max_wait: Seconds = 60.0
-    retry_statuses: list[int] = [408, 429, 500, 502, 503, 504, 522, 524]
+    retry_statuses: tuple[int, ...] = (408, 429, 500, 502, 503, 504, 522, 524)
     retry_after_max: Seconds = 600.0
     # where things are
     spiders: str = "spiders"

@@ -11,6 +11,7 @@ import structlog
 from scraper.errors import CallbackError, RequestError, ScraperError, SpiderError
 from scraper.item import is_item, snake, to_item
 from scraper.page import Found, Item
+from scraper.ports import RetryPolicy
 from scraper.request import CallbackRef, Request, to_json
 from scraper.url import host_of, in_domains
 
@@ -26,12 +27,14 @@ class Spider:
         start_urls: where ``start()`` begins.
         allowed_domains: links to other hosts are dropped (subdomains are allowed); empty: all are followed.
         settings: settings of this spider; the environment and arguments win over them.
+        retry_policy: when to try again; None: as the retry settings say.
     """
 
     name: ClassVar[str] = ""
     start_urls: Iterable[str] = ()
     allowed_domains: Iterable[str] = ()
     settings: ClassVar[Mapping[str, Any]] = {}
+    retry_policy: RetryPolicy | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

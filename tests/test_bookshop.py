@@ -145,17 +145,13 @@ def test_robots_and_sitemap_name_the_visited_origin() -> None:
 
 def test_static_copy_holds_the_same_bytes(tmp_path: Path) -> None:
     assert write_static(tmp_path, ORIGIN) == 1182  # `/` is its index.html
-    files = {
-        f"/{file.relative_to(tmp_path).as_posix()}": file for file in tmp_path.rglob("*") if file.is_file()
-    }
+    files = {f"/{file.relative_to(tmp_path).as_posix()}": file for file in tmp_path.rglob("*") if file.is_file()}
     assert files.keys() == {*page_paths(), *asset_paths(), "/robots.txt", "/sitemap.xml"} - {"/"}
     assert all(file.read_bytes() == body(path) for path, file in files.items())
 
 
 def test_missing_seed_data_says_where_it_looked() -> None:
-    with pytest.raises(
-        FileNotFoundError, match=r"absent\.json is missing: looked in .*demo and .*demo; reinstall"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"absent\.json is missing: looked in .*demo and .*demo; reinstall"):
         seed("absent.json")
 
 

@@ -34,7 +34,7 @@ VERSION = 1
 class _Connection(aiosqlite.Connection):
     async def run(self, work: Work[T]) -> T:
         """One function, one hop."""
-        result: T = await self._execute(work, self._conn)
+        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
         return result
 
 
@@ -55,7 +55,9 @@ class Database:
         except OSError as error:
             raise StoreError(f"cannot open {self.path}: {error}; choose another place with --db") from error
         try:
-            self._connection = await _Connection(self._connect, iter_chunk_size=64)
+            connection = _Connection(self._connect, iter_chunk_size=64)
+            await connection
+            self._connection = connection
             await self.run(_prepare)
         except (sqlite3.Error, StoreError) as error:
             await self.close()
@@ -119,7 +121,10 @@ class Database:
 
 def _is_busy(error: BaseException) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) or 0
-    return isinstance(error, sqlite3.OperationalError) and (code & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(error, sqlite3.OperationalError) and (code & 0xFF) in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )
 
 
 def _own(path: Path) -> IO[str]:
@@ -133,7 +138,9 @@ def _own(path: Path) -> IO[str]:
         file.seek(0)
         owner = file.read().strip() or "unknown"
         file.close()
-        raise StoreLocked(f"another run (process {owner}) works on {path}; wait for it or choose another --db") from error
+        raise StoreLocked(
+            f"another run (process {owner}) works on {path}; wait for it or choose another --db"
+        ) from error
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()

@@ -24,7 +24,7 @@ insert into rejects (kind, reason, data, page, ordinal, run) values (?, ?, ?, ?,
 on conflict (page, ordinal) do update set
     kind = excluded.kind, reason = excluded.reason, data = excluded.data, run = excluded.run
 """
-OWN_NAMES = frozenset("pages items rejects fields runs hosts pages_due pages_host pages_wait".split())
+OWN_NAMES = frozenset(("pages", "items", "rejects", "fields", "runs", "hosts", "pages_due", "pages_host", "pages_wait"))
 
 
 class ItemTable:

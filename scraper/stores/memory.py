@@ -74,6 +74,7 @@ class MemoryStore:
             self.memory.owned = self._mine = False
 
     async def begin(self, spider: str, now: float) -> Run:
+        self._held.clear()
         runs = self.memory.runs
         if runs and runs[-1].spider != spider:
             raise UsageError(f"this store belongs to spider {runs[-1].spider!r}; give {spider!r} another")
@@ -116,9 +117,7 @@ class MemoryStore:
             if page.due <= now and taken[host] < per_host and len(leases) < limit:
                 taken[host] += 1
                 request = from_json(*page.stored)
-                lease = Lease(
-                    page.id, next(self._tokens), request, host, page.attempts + 1, until, page.first_tried
-                )
+                lease = Lease(page.id, next(self._tokens), request, host, page.attempts + 1, until, page.first_tried)
                 self._held[page.id] = lease
                 leases.append(lease)
         return leases
@@ -136,6 +135,10 @@ class MemoryStore:
         return min((p.due for p in self.memory.pages.values() if p.state == "retry" and p.due > now), default=None)
 
     async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
+        for outcome in outcomes:  # whatever may fail fails here, before anything is changed
+            if not isinstance(outcome, Retry):
+                for request in outcome.found.links:
+                    to_json(request)
         rows = {page.id: page for page in self.memory.pages.values()}
         receipts = []
         for outcome in outcomes:
@@ -181,9 +184,7 @@ class MemoryStore:
         for each in ledger:
             old = self.memory.ledger.get((self.run.id, each.host), HostLedger(each.host))
             sums = {n: getattr(old, n) + getattr(each, n) for n in HostLedger.__slots__ if n not in ("host", "peak")}
-            self.memory.ledger[self.run.id, each.host] = HostLedger(
-                each.host, peak=max(old.peak, each.peak), **sums
-            )
+            self.memory.ledger[self.run.id, each.host] = HostLedger(each.host, peak=max(old.peak, each.peak), **sums)
 
     async def ledger(self, most: int = 1000) -> list[HostLedger]:
         mine = [each for (run, _), each in self.memory.ledger.items() if run == self.run.id]

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,7 @@ class SqliteStore:
 
     async def add(self, requests: Sequence[Request], now: float) -> int:
         def work(db: sqlite3.Connection) -> int:
-            with transaction(db):
+            with self._remembering(db):
                 new = self._add(db, requests, None, now)
                 db.execute("update runs set links = links + ? where id = ?", (new, self.run.id))
             return new
@@ -133,14 +135,21 @@ class SqliteStore:
             return 0
         if len(known) > KNOWN:
             self._known_before, self._known = known, set()
-        try:
-            new = db.executemany(ADD, rows).rowcount
-        except BaseException:
-            self._known, self._known_before = set(), set()  # the transaction that held them is undone
-            raise
+        new = db.executemany(ADD, rows).rowcount
         if run > 1:  # pages of an earlier run may be due again, anywhere before the floor
             self._floor = (TOP, -1)
         return new
+
+    @contextmanager
+    def _remembering(self, db: sqlite3.Connection) -> Iterator[None]:
+        """A transaction; when it is undone, so is what was remembered of it."""
+        try:
+            with transaction(db):
+                yield
+        except BaseException:
+            self._known, self._known_before = set(), set()
+            self._items.forget()
+            raise
 
     async def lease(
         self, limit: int, per_host: int, now: float, until: float, full: Collection[str] = ()
@@ -148,7 +157,13 @@ class SqliteStore:
         return await self._db.run(lambda db: self._lease(db, limit, per_host, now, until, full))
 
     def _lease(
-        self, db: sqlite3.Connection, limit: int, per_host: int, now: float, until: float, full: Collection[str]
+        self,
+        db: sqlite3.Connection,
+        limit: int,
+        per_host: int,
+        now: float,
+        until: float,
+        full: Collection[str],
     ) -> list[Lease]:
         self._promote(db, now)
         ended = [page for page, lease in self._held.items() if lease.until <= now]
@@ -239,38 +254,33 @@ class SqliteStore:
         pages: list[tuple[Any, ...]] = []
         ended: set[int] = set()
         counts = dict.fromkeys(COUNTERS, 0)
-        try:
-            with transaction(db):
-                for outcome in outcomes:
-                    page = outcome.lease.page
-                    if not self._is_held(outcome.lease) or page in ended:
-                        receipts.append(Receipt(page, applied=False))
-                        continue
-                    ended.add(page)
-                    pages.append(_page_row(outcome, now))
-                    receipt = Receipt(page, applied=True)
-                    counts["bytes"] += outcome.seen.size
-                    if isinstance(outcome, Retry):
-                        counts["retries"] += 1
-                    else:
-                        found = outcome.found
-                        if found.links:
-                            receipt.new_links = self._add(db, found.links, page, now)
-                        if found.items or found.rejects:
-                            self._items.put(found, page, run, now)
-                        counts["links"] += receipt.new_links
-                        counts["items"] += len(found.items)
-                        counts["rejects"] += len(found.rejects)
-                        counts["redirects"] += outcome.reason == "redirect"
-                        counts["dead" if isinstance(outcome, Dead) else "pages"] += 1
-                    receipts.append(receipt)
-                db.executemany(FINISH, pages)
-                self._items.write(db)
-                db.execute(COUNT, (*counts.values(), run))
-        except BaseException:
-            self._known, self._known_before = set(), set()
-            self._items.forget()
-            raise
+        with self._remembering(db):
+            for outcome in outcomes:
+                page = outcome.lease.page
+                if not self._is_held(outcome.lease) or page in ended:
+                    receipts.append(Receipt(page, applied=False))
+                    continue
+                ended.add(page)
+                pages.append(_page_row(outcome, now))
+                receipt = Receipt(page, applied=True)
+                counts["bytes"] += outcome.seen.size
+                if isinstance(outcome, Retry):
+                    counts["retries"] += 1
+                else:
+                    found = outcome.found
+                    if found.links:
+                        receipt.new_links = self._add(db, found.links, page, now)
+                    if found.items or found.rejects:
+                        self._items.put(found, page, run, now)
+                    counts["links"] += receipt.new_links
+                    counts["items"] += len(found.items)
+                    counts["rejects"] += len(found.rejects)
+                    counts["redirects"] += outcome.reason == "redirect"
+                    counts["dead" if isinstance(outcome, Dead) else "pages"] += 1
+                receipts.append(receipt)
+            db.executemany(FINISH, pages)
+            self._items.write(db)
+            db.execute(COUNT, (*counts.values(), run))
         for page in ended:
             del self._held[page]
         return receipts
@@ -301,8 +311,8 @@ class SqliteStore:
     async def items(self, run: int | None = None, kind: str | None = None) -> AsyncIterator[StoredItem]:
         rows = self._read(
             "select i.id, i.kind, i.key, i.data, p.url, i.first_run, i.last_run from items i join pages p "
-            "on p.id = i.page where i.id > ? and (?2 is null or i.last_run = ?2) and (?3 is null or i.kind = ?3) "
-            "order by i.id limit ?4",
+            "on p.id = i.page where i.id > ? and (?2 is null or i.last_run = ?2) "
+            "and (?3 is null or i.kind = ?3) order by i.id limit ?4",
             run,
             kind,
         )
@@ -323,8 +333,7 @@ class SqliteStore:
         """Rows in chunks by id, so that any number of them passes in flat memory."""
         last = 0
         while True:
-            at = (last, *values, CHUNK)
-            rows: list[tuple[Any, ...]] = await self._db.run(lambda db, at=at: db.execute(query, at).fetchall())  # type: ignore[misc]
+            rows = await self._db.run(partial(_fetch, query, (last, *values, CHUNK)))
             for row in rows:
                 yield row
             if len(rows) < CHUNK:
@@ -339,6 +348,10 @@ SAVE_LEDGER = (
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in LEDGER if name != "peak")
     + ", peak = max(peak, excluded.peak)"
 )
+
+
+def _fetch(query: str, values: tuple[Any, ...], db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return db.execute(query, values).fetchall()
 
 
 def _page_row(outcome: Outcome, now: float) -> tuple[Any, ...]:

@@ -34,9 +34,7 @@ def application(latency: float = 0.0, keepalive: float | None = 75.0) -> web.App
     time-out itself belongs to the runner (`keepalive_timeout`); `serve` makes both agree. Validators and 304
     follow RFC 9110, section 13.
     """
-    announced = (
-        {"Keep-Alive": f"timeout={int(keepalive)}"} if keepalive is not None and keepalive >= 1 else {}
-    )
+    announced = {"Keep-Alive": f"timeout={int(keepalive)}"} if keepalive is not None and keepalive >= 1 else {}
     validated = announced | {"Last-Modified": format_datetime(CHANGED, usegmt=True)}
 
     async def answer(request: web.Request) -> web.Response:

@@ -71,9 +71,7 @@ def render(path: str, origin: str) -> Page | None:
 
 def missing(path: str) -> Page:
     """The 404 page for a path that the shop does not have."""
-    content = (
-        f"<h1>No such page</h1>\n<p>There is nothing at {escape(path)} — go back to the first shelf.</p>"
-    )
+    content = f"<h1>No such page</h1>\n<p>There is nothing at {escape(path)} — go back to the first shelf.</p>"
     return Page(404, HTML, _frame(path, "No such page", "", '<li class="active">No such page</li>', content))
 
 
@@ -117,10 +115,7 @@ def _listings(heading: str, chosen: Sequence[BookRecord], paths: Sequence[str]) 
 def _shelves() -> dict[str, str]:
     """Category to the path of its first page; "Books", number 1, holds all of them."""
     named = {name: f"books/{slug(name)}_{number}" for number, name in enumerate(categories(), start=2)}
-    return {
-        name: f"/catalogue/category/{place}/index.html"
-        for name, place in ({"Books": "books_1"} | named).items()
-    }
+    return {name: f"/catalogue/category/{place}/index.html" for name, place in ({"Books": "books_1"} | named).items()}
 
 
 def _product(book: BookRecord, path: str) -> bytes:
@@ -136,16 +131,13 @@ def _product(book: BookRecord, path: str) -> bytes:
     )
     steps = [(name, _link(path, _shelves()[name])) for name in ("Books", book.category)]
     trail = "".join(
-        f'\n        <li>\n            <a href="{href}">{escape(name)}</a>\n        </li>\n'
-        for name, href in steps
+        f'\n        <li>\n            <a href="{href}">{escape(name)}</a>\n        </li>\n' for name, href in steps
     )
     title = escape(book.title)
     return _frame(path, title, description, f'{trail}\n        <li class="active">{title}</li>\n', content)
 
 
-def _listing(
-    heading: str, chosen: Sequence[BookRecord], paths: Sequence[str], index: int, path: str
-) -> bytes:
+def _listing(heading: str, chosen: Sequence[BookRecord], paths: Sequence[str], index: int, path: str) -> bytes:
     start = index * PER_PAGE
     shown = chosen[start : start + PER_PAGE]
     item = _template("category.html")
@@ -207,8 +199,7 @@ def _link(path: str, target: str) -> str:
 
 def _sitemap(origin: str) -> bytes:
     rows = "".join(
-        f"  <url><loc>{escape(origin + path)}</loc><lastmod>2024-03-04</lastmod></url>\n"
-        for path in page_paths()
+        f"  <url><loc>{escape(origin + path)}</loc><lastmod>2024-03-04</lastmod></url>\n" for path in page_paths()
     )
     head = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
     return f"{head}{rows}</urlset>\n".encode()

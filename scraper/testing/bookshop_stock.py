@@ -114,16 +114,14 @@ def cover(word: str, width: int = 12, height: int = 16) -> bytes:
     digest = hashlib.blake2b(word.encode()).digest()
     inks = (digest[0:3], digest[3:6])
     rows = (
-        b"\0" + b"".join(inks[digest[8 + y] >> min(x, width - 1 - x) & 1] for x in range(width))
-        for y in range(height)
+        b"\0" + b"".join(inks[digest[8 + y] >> min(x, width - 1 - x) & 1] for x in range(width)) for y in range(height)
     )
     # Level 0 only stores: zlib builds differ in how they compress, and the site is the same on every machine.
     pixels = zlib.compress(b"".join(rows), 0)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
 
 

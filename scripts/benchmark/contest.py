@@ -152,11 +152,7 @@ def run(argv: list[str], log: Path, timeout: float = TIMEOUT) -> Run:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     if process.returncode != 0:
-        why = (
-            f"took longer than {timeout:.0f} s"
-            if late.is_set()
-            else f"ended with status {process.returncode}"
-        )
+        why = f"took longer than {timeout:.0f} s" if late.is_set() else f"ended with status {process.returncode}"
         said = log.read_text(encoding="utf-8", errors="replace")[-3000:]
         raise Failed(f"{why}: {' '.join(argv)[:300]}\n{said}")
     return Run(wall=wall, cpu=usage.ru_utime + usage.ru_stime, rss=usage.ru_maxrss / 1024)

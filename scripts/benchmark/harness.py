@@ -55,18 +55,10 @@ def arguments() -> argparse.Namespace:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--runs", type=int, default=5, metavar="N", help="runs of each contestant (default 5)"
-    )
-    parser.add_argument(
-        "--only", choices=list(SITES), action="append", help="measure this only; may be repeated"
-    )
-    parser.add_argument(
-        "--skip", choices=CONTESTANTS, action="append", default=[], help="leave this contestant out"
-    )
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write every sample and all medians to FILE"
-    )
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="runs of each contestant (default 5)")
+    parser.add_argument("--only", choices=list(SITES), action="append", help="measure this only; may be repeated")
+    parser.add_argument("--skip", choices=CONTESTANTS, action="append", default=[], help="leave this contestant out")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample and all medians to FILE")
     parser.add_argument(
         "--profile", action="store_true", help="run (b) once under cProfile; print the top 25 by own time"
     )
@@ -90,25 +82,19 @@ def main() -> int:
             if pinned:
                 os.sched_setaffinity(0, cores[:1])  # inherited by every contestant
             else:
-                print(
-                    "only one core (or no taskset): nginx shares it with the crawlers, figures will be lower"
-                )
+                print("only one core (or no taskset): nginx shares it with the crawlers, figures will be lower")
             names = [name for name in SITES if name in (chosen.only or SITES)]
             if chosen.profile:
                 for name in names:
                     profile(SITES[name], nginx, folder)
                 return 0
             who = [name for name in CONTESTANTS if name not in chosen.skip]
-            samples = [
-                each for name in names for each in measure(SITES[name], who, chosen.runs, nginx, folder)
-            ]
+            samples = [each for name in names for each in measure(SITES[name], who, chosen.runs, nginx, folder)]
     import report  # after the last run: rich would weigh on the peak memory of the contestants
 
     report.show(samples, facts(pinned))
     if chosen.json:
-        chosen.json.write_text(
-            json.dumps(report.document(samples, facts(pinned)), indent=2) + "\n", encoding="utf-8"
-        )
+        chosen.json.write_text(json.dumps(report.document(samples, facts(pinned)), indent=2) + "\n", encoding="utf-8")
         print(f"every sample is in {chosen.json}")
     return 0
 
@@ -121,9 +107,7 @@ def measure(site: Site, who: list[str], runs: int, nginx: Nginx, folder: Path) -
     for number in rounds:
         for contestant in who:
             output = folder / f"{site.name}-{contestant}.out"
-            cost = run(
-                command(contestant, site, nginx.url(site.name, site.seed), output), folder / "contestant.log"
-            )
+            cost = run(command(contestant, site, nginx.url(site.name, site.seed), output), folder / "contestant.log")
             traffic, items = nginx.traffic(site.name), items_of(contestant, output)
             for leftover in folder.glob(f"{output.name}*"):
                 leftover.unlink()
@@ -132,9 +116,7 @@ def measure(site: Site, who: list[str], runs: int, nginx: Nginx, folder: Path) -
             expected = expected or result
             compare(contestant, site, expected, result)
             if cost.rss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:
-                print(
-                    f"note: the peak memory of {contestant} is not above this program's own, which hides it"
-                )
+                print(f"note: the peak memory of {contestant} is not above this program's own, which hides it")
             if number:
                 samples.append(line)
                 print(
@@ -145,9 +127,7 @@ def measure(site: Site, who: list[str], runs: int, nginx: Nginx, folder: Path) -
     return samples
 
 
-def compare(
-    contestant: str, site: Site, expected: tuple[set[str], Items], found: tuple[set[str], Items]
-) -> None:
+def compare(contestant: str, site: Site, expected: tuple[set[str], Items], found: tuple[set[str], Items]) -> None:
     """Raise Failed when ``found`` is not what the first run of the first contestant gave."""
     if expected[0] != found[0]:
         odd = sorted(expected[0] ^ found[0])

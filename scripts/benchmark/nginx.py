@@ -55,9 +55,7 @@ class Traffic:
     other: list[str] = field(default_factory=list)  # "status address path" of every page answered otherwise
     robots: int = 0
     seconds: float = 0.0  # between the first and the last page
-    connections: dict[str, int] = field(
-        default_factory=dict
-    )  # address -> TCP connections that carried a request
+    connections: dict[str, int] = field(default_factory=dict)  # address -> TCP connections that carried a request
 
 
 def parse_log(lines: Iterable[str]) -> Traffic:
@@ -85,9 +83,7 @@ def parse_log(lines: Iterable[str]) -> Traffic:
 class Nginx:
     """Serve ``sites`` (name -> folder, addresses) on free ports, pinned to ``core`` unless that is None."""
 
-    def __init__(
-        self, folder: Path, sites: Mapping[str, tuple[Path, Sequence[str]]], core: int | None
-    ) -> None:
+    def __init__(self, folder: Path, sites: Mapping[str, tuple[Path, Sequence[str]]], core: int | None) -> None:
         self.folder, self.sites, self.core = folder, sites, core
         self.ports = {name: free_port(addresses) for name, (_, addresses) in sites.items()}
         self._read: dict[str, int] = dict.fromkeys(sites, 0)
@@ -95,9 +91,7 @@ class Nginx:
     def __enter__(self) -> Self:
         servers = "".join(
             SERVER.format(
-                listen="\n        ".join(
-                    f"listen {address}:{self.ports[name]} backlog=1024;" for address in addresses
-                ),
+                listen="\n        ".join(f"listen {address}:{self.ports[name]} backlog=1024;" for address in addresses),
                 root=root,
                 log=self._log(name),
             )
@@ -157,9 +151,7 @@ class Nginx:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     log = self.folder / "error.log"
                     said = log.read_text(encoding="utf-8") if log.exists() else "nothing"
-                    raise RuntimeError(
-                        f"nginx did not open {waiting[-1]} ({error}); it said: {said}"
-                    ) from error
+                    raise RuntimeError(f"nginx did not open {waiting[-1]} ({error}); it said: {said}") from error
                 time.sleep(0.02)
 
     def _stop(self) -> None:
@@ -175,9 +167,7 @@ def program() -> str:
     """The nginx program; Debian keeps it where a plain user's PATH does not look. Raises RuntimeError when missing."""
     found = shutil.which("nginx", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
     if found is None:
-        raise RuntimeError(
-            "nginx is not installed: run 'apt-get install nginx-light' as root, then try again"
-        )
+        raise RuntimeError("nginx is not installed: run 'apt-get install nginx-light' as root, then try again")
     return found
 
 

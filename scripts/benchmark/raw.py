@@ -58,11 +58,7 @@ class Crawl:
     def hire(self) -> None:
         """Start workers while there are free places and links no worker has in hand."""
         while len(self.tasks) < self.workers:
-            host = (
-                self.fresh.popleft()
-                if self.fresh
-                else max(self.hosts, key=lambda host: len(self.hosts[host]))
-            )
+            host = self.fresh.popleft() if self.fresh else max(self.hosts, key=lambda host: len(self.hosts[host]))
             if not self.hosts[host]:
                 return
             self.tasks.add(asyncio.create_task(self.work(host, self.hosts[host].popleft())))

@@ -34,9 +34,7 @@ def medians(samples: list[Sample], site: str) -> dict[str, dict[str, float]]:
     }
     if site != "start" and any(each.site == "start" for each in samples):
         idle = medians(samples, "start")["CPU seconds"]
-        values[MARGINAL] = {
-            name: (values["CPU seconds"][name] - idle[name]) / mine[0].pages * 1e6 for name in who
-        }
+        values[MARGINAL] = {name: (values["CPU seconds"][name] - idle[name]) / mine[0].pages * 1e6 for name in who}
     return values
 
 
@@ -44,9 +42,7 @@ def targets(samples: list[Sample]) -> list[dict[str, object]]:
     """Each target with what was measured, for which both sides ran."""
     found: list[dict[str, object]] = []
 
-    def check(
-        site: str, said: str, metric: str, against: str | None, least: float | None, most: float | None
-    ) -> None:
+    def check(site: str, said: str, metric: str, against: str | None, least: float | None, most: float | None) -> None:
         values = medians(samples, site).get(metric, {})
         if "ours" not in values or (against and against not in values):
             return

@@ -1,0 +1,48 @@
+"""How a command ends: one exit code for each answer that a cron job acts on."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from enum import IntEnum
+from types import TracebackType
+
+from scraper.errors import ScraperError, StoreError, StoreLocked, UsageError
+
+
+class Exit(IntEnum):
+    """Exit codes of every command. 75 is EX_TEMPFAIL of sysexits.h: the same command will do later."""
+
+    FINISHED = 0
+    FAILED = 1
+    USAGE = 2
+    LEFT = 4
+    LOCKED = 75
+
+
+def code_of(error: Exception) -> Exit:
+    """The code for an error that ended a command."""
+    if isinstance(error, UsageError):
+        return Exit.USAGE
+    if isinstance(error, StoreLocked):
+        return Exit.LOCKED
+    return Exit.LEFT if isinstance(error, StoreError) else Exit.FAILED
+
+
+def complain(error: Exception) -> Exit:
+    """Say on stderr what happened. A mistake gets one sentence; what nobody foresaw gets a traceback too."""
+    code = code_of(error)
+    if code is Exit.FAILED:
+        cause = error.__cause__ or error
+        traceback.print_exception(cause.with_traceback(_below_typer(cause.__traceback__)))
+    what = str(error) if isinstance(error, ScraperError) else f"{type(error).__name__}: {error}"
+    print(f"Error: {what}", file=sys.stderr)
+    return code
+
+
+def _below_typer(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from our command on: how the command line got there says nothing."""
+    at = trace
+    while at is not None and not at.tb_frame.f_globals.get("__name__", "").startswith("scraper.cli."):
+        at = at.tb_next
+    return at or trace

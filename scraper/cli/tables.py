@@ -1,0 +1,200 @@
+"""What the commands print for people: the summary of a crawl, the connection ledger, rows of items."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scraper.crawl import CrawlReport
+from scraper.page import HostLedger, Snapshot
+
+WIDE = 110
+"""Columns when the output is no terminal."""
+
+MOST_HOSTS = 20
+MOST_CELL = 40
+
+
+def console(stderr: bool = False) -> Console:
+    """A rich console that keeps its shape in files and pipes."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDE, emoji=False)
+
+
+def duration(seconds: float) -> str:
+    """``0.4 ms``, ``312 ms``, ``2.5 s``, ``0:02:03``."""
+    if seconds < 0.01:
+        return f"{seconds * 1000:.1f} ms" if seconds else "0"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return clock(seconds)
+
+
+def clock(seconds: float) -> str:
+    """``0:02:03``."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def size(number: float) -> str:
+    """Bytes as ``512 B``, ``1.5 kB``, ``28.4 MB``, in steps of 1,000."""
+    if number < 1000:
+        return f"{number:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        number /= 1000
+        if number < 999.95:
+            return f"{number:.1f} {unit}"
+    return f"{number / 1000:.1f} TB"
+
+
+def print_report(report: CrawlReport) -> None:
+    """The summary and the ledger, on stderr: stdout belongs to the items."""
+    out = console(stderr=True)
+    out.print()
+    out.print(_summary(report))
+    if report.database is not None:
+        out.print(f"database   {report.database}", markup=False, soft_wrap=True)
+    if report.hosts:
+        print_ledger(report.hosts, out, report.spider)
+
+
+def _summary(report: CrawlReport) -> Table:
+    now, whole = report.counts, report.totals
+    table = Table(box=None, show_header=report.resumed, padding=(0, 3, 0, 0), title_justify="left")
+    state = "finished" if report.reason == "finished" else f"ended by {report.reason}"
+    if not report.finished:
+        state = f"stopped by {report.reason}, to be resumed"
+    table.title = Text.assemble((report.spider, "bold"), f"  run {report.run}, {state}")
+    table.add_column("")
+    table.add_column("now", justify="right")
+    if report.resumed:
+        table.add_column("whole run", justify="right")
+
+    def row(name: str, of: Any) -> None:
+        table.add_row(name, *map(of, (now, whole) if report.resumed else (now,)))
+
+    def number(name: str) -> Any:
+        return lambda snapshot: f"{getattr(snapshot, name):,}"
+
+    row("pages", number("pages"))
+    row("items", number("items"))
+    row("retries", number("retries"))
+    row("failures", number("dead"))
+    for reason, count in sorted(now.reasons.items(), key=lambda each: -each[1]):
+        table.add_row(f"  {reason}", f"{count:,}", style="yellow")
+    row("redirects", number("redirects"))
+    row("drops", lambda snapshot: f"{sum(snapshot.drops.values()):,}" if snapshot is now else "")
+    for reason, count in sorted(now.drops.items()):
+        table.add_row(f"  {reason}", f"{count:,}", style="dim")
+    if whole.rejects or now.rejects:
+        row("rejected items", number("rejects"))
+    row("received", lambda snapshot: size(snapshot.bytes))
+    row("time", lambda snapshot: duration(snapshot.seconds) if snapshot is now else "")
+    row("pages/s", lambda snapshot: speed(snapshot) if snapshot is now else "")
+    if report.exported is not None:
+        row("exported", lambda snapshot: f"{report.exported:,}" if snapshot is now else "")
+    return table
+
+
+def speed(snapshot: Snapshot) -> str:
+    """Pages per second, as few digits as say something."""
+    rate = snapshot.pages_per_second
+    return f"{rate:.1f}" if rate < 100 else f"{rate:,.0f}"
+
+
+def print_ledger(hosts: Sequence[HostLedger], out: Console, name: str) -> None:
+    """The connection ledger, busiest hosts first; a total below when there are several."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, title_justify="left")
+    table.title = Text("connection ledger", style="bold")
+    table.add_column("host", overflow="fold", min_width=14)
+    for column in (
+        "requests",
+        "connec-\ntions",
+        "reused",
+        "closed\nby peer",
+        "dropped",
+        "re-sent",
+        "hand-\nshakes",
+        "saved",
+        "peak",
+    ):
+        table.add_column(column, justify="right", vertical="bottom", no_wrap=True)
+    for host in hosts[:MOST_HOSTS]:
+        table.add_row(host.host, *_ledger_cells(host))
+    if len(hosts) > 1:
+        table.add_section()
+        table.add_row(f"{len(hosts):,} hosts", *_ledger_cells(total(hosts)), style="bold")
+    out.print()
+    out.print(table)
+    if len(hosts) > MOST_HOSTS:
+        rest = f"… and {len(hosts) - MOST_HOSTS:,} hosts more: scraper pool {name} --json"
+        out.print(rest, style="dim", markup=False)
+
+
+def _ledger_cells(host: HostLedger) -> Iterable[str]:
+    return (
+        f"{host.requests:,}",
+        f"{host.opened:,}",
+        f"{100 * host.reused / host.requests:.1f} %" if host.requests else "-",
+        f"{host.closed_by_peer:,}",
+        f"{host.dropped:,}",
+        f"{host.resent:,}",
+        duration(host.dns + host.connect + host.tls),
+        duration(host.saved),
+        f"{host.peak:,}",
+    )
+
+
+def total(hosts: Iterable[HostLedger]) -> HostLedger:
+    """All counts added up; ``peak`` is the highest of any one host."""
+    found = HostLedger("")
+    for host in hosts:
+        for name in HostLedger.__slots__:
+            if name == "peak":
+                found.peak = max(found.peak, host.peak)
+            elif name != "host":
+                setattr(found, name, getattr(found, name) + getattr(host, name))
+    return found
+
+
+def print_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "", out: Console | None = None
+) -> None:
+    """A table of as many columns as fit, long values cut; names the columns that did not fit."""
+    out = out or console()
+    cells = [[_one_line(value) for value in row] for row in rows]
+    widths = [
+        min(MOST_CELL, max(cell_len(text) for text in (column, *(row[n] for row in cells))))
+        for n, column in enumerate(columns)
+    ]
+    shown, room = 0, out.width
+    while shown < len(columns) and (shown == 0 or room >= widths[shown]):
+        room -= widths[shown] + 2
+        shown += 1
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, title_justify="left")
+    table.title = Text(title, style="bold") if title else None
+    for column, width in zip(columns[:shown], widths, strict=False):
+        table.add_column(Text(column), no_wrap=True, overflow="ellipsis", max_width=width)
+    for row in cells:
+        table.add_row(*map(Text, row[:shown]))
+    out.print(table)
+    if shown < len(columns):
+        out.print(Text(f"not shown: {', '.join(columns[shown:])}", style="dim"))
+
+
+def _one_line(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False)
+    return " ".join(str(value).split())
