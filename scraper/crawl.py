@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from scraper.clock import SystemClock
 from scraper.discover import build
 from scraper.engine import Engine
 from scraper.errors import CallbackError, SpiderError, UsageError
 from scraper.export import check_target, export
 from scraper.fetchers.http import HttpFetcher
-from scraper.log import configure
+from scraper.log import Logger, configure
 from scraper.page import HostLedger, Outcome, Receipt, Retry, Run, Snapshot
 from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle
 from scraper.retry import default_policy
@@ -30,7 +28,7 @@ from scraper.spider import Spider
 from scraper.stores.sqlite import SqliteStore
 from scraper.throttle import FixedThrottle
 
-log = structlog.get_logger("scraper.crawl")
+log = Logger("scraper.crawl")
 
 COMPLETE = ("finished", "limit_pages", "limit_items")
 """Reasons after which a run is over; after any other it is resumed by the next crawl."""
@@ -102,8 +100,7 @@ class Crawl:
             check_target(output)
         self.spider = spider
         self.settings = settings if isinstance(settings, Settings) else load(settings, spider=spider.settings)
-        if not structlog.is_configured():  # else the program has its own logging, and ours goes there
-            configure(self.settings.log_level, self.settings.log_format)
+        configure(self.settings.log_level, self.settings.log_format, force=False)
         self.database = None if store is not None else Path(db or Path(self.settings.data) / f"{spider.name}.db")
         self._output = output
         self._store = store
@@ -261,7 +258,8 @@ class _Tap:
 
     def __init__(self, bound: int = 1000) -> None:
         self.closed = False
-        self._queue: asyncio.Queue[Any] = asyncio.Queue(bound)
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._room = asyncio.Semaphore(bound)  # beside the queue, so that the end always finds a place
         self._end = object()
 
     async def committed(self, outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> None:
@@ -270,21 +268,20 @@ class _Tap:
                 for item in outcome.found.items:
                     if self.closed:
                         return
-                    await self._queue.put(item.value)
+                    await self._room.acquire()
+                    self._queue.put_nowait(item.value)
 
     def end(self) -> None:
         """The crawl is over: what is queued is the rest."""
-        if self._queue.full():  # only when the crawl failed while we were behind
-            self._queue.get_nowait()
         self._queue.put_nowait(self._end)
 
     def drop(self) -> None:
         """Let a writer that waits for room go on."""
-        while not self._queue.empty():
-            self._queue.get_nowait()
+        self._room.release()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         while (item := await self._queue.get()) is not self._end:
+            self._room.release()
             yield item
 
 
@@ -294,13 +291,12 @@ def run(spider: type[Spider] | Spider, **options: Any) -> CrawlReport:
     SIGINT and SIGTERM drain the crawl; a second one stops it at once. Nothing is lost either way.
     Raises UsageError inside a running event loop (a notebook): use ``await scraper.crawl(...)`` there.
     """
-    try:
+    with suppress(RuntimeError):  # there is none, as it should be
         asyncio.get_running_loop()
-    except RuntimeError:
-        return run_crawl(_crawl(spider, options))
-    raise UsageError(
-        "an event loop is running already (a notebook?): write 'await scraper.crawl(...)' instead of run()"
-    )
+        raise UsageError(
+            "an event loop is running already (a notebook?): write 'await scraper.crawl(...)' instead of run()"
+        )
+    return run_crawl(_crawl(spider, options))
 
 
 def run_crawl(one: Crawl, beside: Callable[[Crawl], Any] | None = None) -> CrawlReport:

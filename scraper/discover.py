@@ -7,14 +7,15 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from types import ModuleType
-from typing import Any, get_type_hints
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
+from types import ModuleType, NoneType
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from scraper.errors import SpiderError
+from scraper.settings import SWITCH
 from scraper.spider import Spider
 
 
@@ -33,6 +34,10 @@ def find(target: str, folder: Path) -> type[Spider]:
             return found[0]
         names = ", ".join(each.__name__ for each in classes(load(path))) or "none"
         raise SpiderError(f"{path} has {names if names != 'none' else 'no spider class'}; name one: {path}:ClassName")
+    if (folder / f"{target}.py").is_file():  # then no other file need be loaded, or be free of errors
+        for each in classes(load(folder / f"{target}.py")):
+            if each.name == target:
+                return each
     spiders = {spider.name: spider for _, spider in in_folder(folder)}
     if target in spiders:
         return spiders[target]
@@ -71,19 +76,17 @@ def load(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        last = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        last = next((frame for frame in reversed(frames) if frame.filename == str(path)), frames[-1])
         at = f" (line {last.lineno} of {last.filename})" if not isinstance(error, SyntaxError) else ""
         raise SpiderError(f"cannot load {path}: {type(error).__name__}: {error}{at}") from error
     return module
 
 
 def classes(module: ModuleType) -> list[type[Spider]]:
-    """The spider classes that a module defines itself."""
-    return [
-        each
-        for each in vars(module).values()
-        if inspect.isclass(each) and issubclass(each, Spider) and each.__module__ == module.__name__
-    ]
+    """The spider classes that a module defines itself; one whose name begins with ``_`` is a base of others."""
+    found = dict.fromkeys(each for each in vars(module).values() if inspect.isclass(each) and issubclass(each, Spider))
+    return [each for each in found if each.__module__ == module.__name__ and not each.__name__.startswith("_")]
 
 
 def build(spider: type[Spider], arguments: Mapping[str, Any] | None = None) -> Spider:
@@ -93,23 +96,27 @@ def build(spider: type[Spider], arguments: Mapping[str, Any] | None = None) -> S
     Raises SpiderError for an unknown, missing or ill-typed one.
     """
     given = dict(arguments or {})
-    own_init = spider.__init__ is not object.__init__
-    parameters = list(inspect.signature(spider.__init__).parameters.values())[1:] if own_init else []
-    hints = _hints(spider.__init__ if own_init else spider)
-    attributes = {} if own_init else {name: hint for name, hint in hints.items() if name not in Spider.__annotations__}
-    known = [each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
-    known += list(attributes)
-    anything = any(each.kind is each.VAR_KEYWORD for each in parameters)
+    takes_init = spider.__init__ is not object.__init__
+    hints = _hints(spider.__init__ if takes_init else spider)
+    anything = False
+    if takes_init:
+        parameters = list(inspect.signature(spider.__init__).parameters.values())[1:]
+        anything = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        known = [each for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+        needed = {each.name: each.default is each.empty for each in known}
+    else:
+        own = [name for name in hints if name not in Spider.__annotations__ and get_origin(hints[name]) is not ClassVar]
+        needed = {name: not hasattr(spider, name) for name in own}
     values: dict[str, Any] = {}
     for name, value in given.items():
-        if name not in known and not anything:
-            takes = f"it takes {', '.join(known)}" if known else "it takes none; write an __init__ with parameters"
+        if name not in needed and not anything:
+            takes = f"it takes {', '.join(needed)}" if needed else "it takes none; write an __init__ with parameters"
             raise SpiderError(f"spider {spider.name!r} has no argument {name!r}; {takes}")
         values[name] = _typed(spider.name, name, value, hints.get(name, Any))
-    missing = [e.name for e in parameters if e.name in known and e.default is e.empty and e.name not in values]
+    missing = [name for name, must in needed.items() if must and name not in values]
     if missing:
         raise SpiderError(f"spider {spider.name!r} needs {', '.join(missing)}; give -a {missing[0]}=…")
-    if own_init:
+    if takes_init:
         return spider(**values)
     made = spider()
     for name, value in values.items():
@@ -119,23 +126,33 @@ def build(spider: type[Spider], arguments: Mapping[str, Any] | None = None) -> S
 
 def _hints(of: Any) -> dict[str, Any]:
     try:
-        return get_type_hints(of)
+        return get_type_hints(of, include_extras=True)
     except NameError as error:
         raise SpiderError(f"cannot read the annotations of {of.__qualname__}: {error}") from error
 
 
 def _typed(spider: str, name: str, value: Any, hint: Any) -> Any:
+    """A string as the type that ``hint`` asks for: lists by commas, dicts as JSON. What is no string stays."""
     if hint is Any or not isinstance(value, str):
         return value
-    if hint is Path:
-        return Path(value)
+    choices = [each for each in get_args(hint) if each is not NoneType] if NoneType in get_args(hint) else [hint]
+    if choices != [hint] and str not in choices and value.lower() in ("", "none", "null"):
+        return None
+    kind = get_origin(choices[0]) or choices[0]
+    text: Any = value
     try:
-        text: Any = value
-        if getattr(hint, "__origin__", hint) in (list, tuple, set, frozenset):
-            text = [part.strip() for part in value.split(",") if part.strip()]
-        elif hint is dict or getattr(hint, "__origin__", None) is dict:
+        if kind is bool:
+            text = SWITCH.get(value.lower(), value)
+        elif isinstance(kind, type) and issubclass(kind, Mapping):
             text = msgspec.json.decode(value)
-        return msgspec.convert(text, hint, strict=False)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        shown = getattr(hint, "__name__", str(hint)) if not hasattr(hint, "__origin__") else str(hint)
+        elif isinstance(kind, type) and issubclass(kind, Iterable) and not issubclass(kind, str | bytes):
+            text = [part.strip() for part in value.split(",") if part.strip()]
+        return msgspec.convert(text, hint, strict=False, dec_hook=_path)
+    except (msgspec.ValidationError, msgspec.DecodeError, TypeError) as error:
+        shown = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
         raise SpiderError(f"argument {name}={value!r} of spider {spider!r} is not {shown} ({error})") from error
+
+
+def _path(kind: Any, value: Any) -> Any:
+    """What msgspec does not know: a path is made; of all others it then says that they are no text."""
+    return kind(value) if isinstance(kind, type) and issubclass(kind, PurePath) else value

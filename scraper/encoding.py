@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 __all__ = ["decode", "is_utf8", "label_to_codec", "sniff"]
 
@@ -152,7 +152,7 @@ def decode(body: bytes, encoding: str) -> str:
     return codecs.charmap_decode(body, "replace", _table(name))[0]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _table(name: str) -> str:
     """The 256 characters of a single-byte encoding; bytes 0x80-0x9F that Python leaves out are C1 controls."""
     if name == "x-user-defined":

@@ -16,8 +16,6 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-import structlog
-
 from scraper.errors import (
     CallbackError,
     FetchError,
@@ -28,6 +26,7 @@ from scraper.errors import (
     StatusError,
 )
 from scraper.frontier import Frontier
+from scraper.log import Logger
 from scraper.page import Dead, Done, Found, Lease, Outcome, Receipt, Retry, Seen, Snapshot
 from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle, Timer
 from scraper.redirect import redirected
@@ -38,7 +37,7 @@ from scraper.spider import Scope, Spider, collect
 from scraper.stats import Stats
 from scraper.writer import Writer
 
-log = structlog.get_logger("scraper.engine")
+log = Logger("scraper.engine")
 
 LEASE_SECONDS = 3600.0
 """Longer than any visit with its queueing; the owner's death ends leases at once anyway."""
@@ -78,8 +77,8 @@ class Engine:
             throttle,
             clock,
             keepalive=settings.keepalive_timeout,
-            look_ahead=max(128, 2 * settings.concurrency),
-            per_host=max(64, 4 * settings.concurrency_per_host) if not settings.delay else 4,
+            look_ahead=max(256, 4 * settings.concurrency),
+            per_host=max(128, 8 * settings.concurrency_per_host) if not settings.delay else 4,
             hungry=self._wake.set,
             allowance=settings.limit_pages or None,
         )
@@ -218,7 +217,7 @@ class Engine:
                 self.frontier.allow()
             await self.writer.put(outcome)
             self._visiting -= 1
-            if not self.frontier.queued:
+            if not self.frontier.queued and not self.frontier.in_flight and self.frontier.dry:
                 self.writer.flush()  # its links may be all there is to do
 
     async def _visit(self, lease: Lease) -> Outcome:

@@ -6,19 +6,17 @@ The file appears whole or not at all (written beside its place, then renamed), a
 from __future__ import annotations
 
 import csv
-import json
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
 
 from scraper.errors import OutputError
-from scraper.ports import StoredItem, Store
+from scraper.ports import Store
 
 FORMATS = ("jsonl", "csv", "json")
 
@@ -53,12 +51,11 @@ async def export(store: Store, target: str, run: int | None = None) -> int:
     Raises OutputError when the file cannot be written; the items stay in the database.
     """
     form = format_of(target)
-    columns = await _columns(store, run) if form == "csv" else []
     try:
         with _opened(target) as file:
-            return await _FORMS[form](store.items(run), file, columns)
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - the reader has gone; so be it
+            return await _FORMS[form](store, run, file)
+    except BrokenPipeError:  # the reader has gone; so be it, at exit too
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, ASYNC230
         return 0
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error}; the items are safe in the database") from error
@@ -80,31 +77,43 @@ def _opened(target: str) -> Iterator[TextIO]:
         part.unlink(missing_ok=True)
 
 
-async def _jsonl(items: AsyncIterator[StoredItem], file: TextIO, columns: list[str]) -> int:
+async def _jsonl(store: Store, run: int | None, file: TextIO) -> int:
     number = 0
-    async for item in items:
+    async for item in store.items(run):
         file.write(msgspec.json.encode(item.data).decode() + "\n")
         number += 1
     return number
 
 
-async def _json(items: AsyncIterator[StoredItem], file: TextIO, columns: list[str]) -> int:
+async def _json(store: Store, run: int | None, file: TextIO) -> int:
     number = 0
     file.write("[")
-    async for item in items:
-        file.write((",\n" if number else "\n") + json.dumps(item.data, ensure_ascii=False))
+    async for item in store.items(run):
+        file.write((",\n" if number else "\n") + msgspec.json.encode(item.data).decode())
         number += 1
     file.write("\n]\n" if number else "]\n")
     return number
 
 
-async def _csv(items: AsyncIterator[StoredItem], file: TextIO, columns: list[str]) -> int:
+async def _csv(store: Store, run: int | None, file: TextIO) -> int:
+    """RFC 4180: a header of every field of every item, in order of appearance.
+
+    The kind leads when there is more than one, unless a field has that name.
+    """
+    columns: dict[str, None] = {}
+    kinds: set[str] = set()
+    async for item in store.items(run):
+        kinds.add(item.kind)
+        columns.update(dict.fromkeys(item.data))
+    led = len(kinds) > 1 and "kind" not in columns
+    # A field that appears between the two passes, in a database that is being written, is left out.
+    rows = csv.DictWriter(file, ["kind", *columns] if led else [*columns], restval="", extrasaction="ignore")
+    if columns:
+        rows.writeheader()
     number = 0
-    rows = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-    rows.writeheader()
-    async for item in items:
+    async for item in store.items(run):
         row: dict[str, Any] = {name: _cell(value) for name, value in item.data.items()}
-        if columns[:1] == ["kind"] and "kind" not in row:
+        if led:
             row["kind"] = item.kind
         rows.writerow(row)
         number += 1
@@ -116,16 +125,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, bool | list | dict):
         return msgspec.json.encode(value).decode()
     return value
-
-
-async def _columns(store: Store, run: int | None) -> list[str]:
-    """Every field of every item, in order of appearance; led by the kind when there is more than one."""
-    columns: dict[str, None] = {}
-    kinds: set[str] = set()
-    async for item in store.items(run):
-        kinds.add(item.kind)
-        columns.update(dict.fromkeys(item.data))
-    return [*(["kind"] if len(kinds) > 1 and "kind" not in columns else []), *columns]
 
 
 _FORMS = {"jsonl": _jsonl, "json": _json, "csv": _csv}

@@ -6,52 +6,66 @@ these libraries is imported here (msgspec, which writes the JSON, is).
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from functools import lru_cache
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import msgspec
 
+from scraper.errors import CallbackError
 from scraper.page import Item, Reject
 
 
 class Shape(NamedTuple):
-    """What a type of item looks like. ``fields`` is None when each item has its own (dict)."""
+    """What a type of item looks like. ``fields`` is None when each item has its own (dict, pydantic)."""
 
     kind: str
     fields: tuple[str, ...] | None
-    key: tuple[str, ...]
+    key: tuple[str, ...] = ()
+    dumps: bool = False
+    """pydantic: ``model_dump`` says what is stored."""
 
 
 def is_item(value: object) -> bool:
     """True for what can be yielded as an item."""
-    return _shape(type(value)) is not None
+    return _shapes[type(value)] is not None
 
 
 def to_item(value: Any) -> Item | Reject:
-    """``value`` ready to be stored, or the reason why it cannot be. ``value`` must pass ``is_item``."""
-    shape = _shape(type(value))
+    """``value`` ready to be stored, or the reason why it cannot be. ``value`` must pass ``is_item``.
+
+    Decimal, date, UUID, Enum, bytes (base64), set, nested items: as msgspec writes them. NaN is null.
+    Raises CallbackError for a class whose declared key is not among its fields.
+    """
+    shape = _shapes[type(value)]
     assert shape is not None, value
     try:
-        if hasattr(value, "model_dump"):
-            data = _encoder.encode(value.model_dump(mode="json"))
-        else:
-            data = _encoder.encode(value)
-        fields = shape.fields if shape.fields is not None else tuple(map(str, value))
-        return Item(shape.kind, _key(shape, value), data.decode(), fields, value)
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        return Reject(shape.kind, _storable(reason)[:1000], _storable(repr(value))[:4000])
+        plain = value.model_dump(mode="json") if shape.dumps else value
+        data = _encode(plain)
+        if data[:1] != b"{":
+            raise TypeError("its JSON is not an object")
+        fields = shape.fields if shape.fields is not None else tuple(map(str, plain))
+        return Item(shape.kind, _key(shape.key, value) if shape.key else None, data.decode(), fields, value)
+    except Exception as error:  # of any serialiser: the page is kept, and the reason beside it
+        return Reject(shape.kind, _storable(f"{type(error).__name__}: {error}")[:1000], _storable(_shown(value))[:4000])
 
 
-def _key(shape: Shape, value: Any) -> str | None:
-    if not shape.key:
-        return None
-    parts = [getattr(value, name) for name in shape.key]
-    for name, part in zip(shape.key, parts, strict=True):
+def _key(names: tuple[str, ...], value: Any) -> str:
+    parts = [getattr(value, name) for name in names]
+    for name, part in zip(names, parts, strict=True):
         if part is None or part == "":
             raise ValueError(f"the key field {name!r} is empty")
-    return str(parts[0]) if len(parts) == 1 else _encoder.encode(parts).decode()
+    if len(parts) > 1:
+        return _encode(parts).decode()
+    return parts[0] if type(parts[0]) is str else str(msgspec.to_builtins(parts[0], enc_hook=_plain))
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # it nests too deeply, or is broken itself: the reject is kept all the same
+        return f"<{type(value).__name__}: {type(error).__name__} in repr()>"
 
 
 def _storable(text: str) -> str:
@@ -59,27 +73,40 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-@lru_cache(maxsize=512)
-def _shape(kind: type) -> Shape | None:
-    fields: tuple[str, ...] | None
+class _Shapes(dict[type, Shape | None]):
+    """The shape of a type, found out once."""
+
+    def __missing__(self, kind: type) -> Shape | None:
+        self[kind] = shape = _shape(kind)
+        return shape
+
+
+def _shape(kind: Any) -> Shape | None:
+    if issubclass(kind, type):  # the class itself, where an instance was meant
+        return None
     if issubclass(kind, dict):
-        return Shape("item" if kind is dict else snake(kind.__name__), None, ())
-    if hasattr(kind, "__dataclass_fields__"):
-        fields = tuple(kind.__dataclass_fields__)
-    elif hasattr(kind, "__struct_fields__"):
-        fields = tuple(getattr(kind, "__struct_encode_fields__", kind.__struct_fields__))
-    elif hasattr(kind, "__attrs_attrs__"):
-        fields = tuple(each.name for each in kind.__attrs_attrs__)
-    elif hasattr(kind, "model_dump") and hasattr(kind, "model_fields"):
+        return Shape("item" if kind is dict else snake(kind.__name__), None)
+    fields: tuple[str, ...]
+    dumps = hasattr(kind, "model_dump") and hasattr(kind, "model_fields")
+    if dumps:
         fields = tuple(kind.model_fields)
+    elif dataclasses.is_dataclass(kind):
+        fields = tuple(each.name for each in dataclasses.fields(kind))
+    elif hasattr(kind, "__struct_fields__"):
+        fields = kind.__struct_fields__
+    elif hasattr(kind, "__attrs_attrs__"):
+        fields = tuple(each.name for each in kind.__attrs_attrs__ if not each.name.startswith("_"))
     else:
         return None
-    key = () if "key" in fields else getattr(kind, "key", ())
-    if isinstance(key, str):
-        key = (key,)
-    if not (isinstance(key, tuple) and all(hasattr(kind, "__annotations__") and isinstance(k, str) for k in key)):
-        key = ()
-    return Shape(snake(kind.__name__), fields, key)
+    key = getattr(kind, "key", ())
+    names = (key,) if isinstance(key, str) else key
+    if "key" in fields or not isinstance(names, tuple):  # a field or a method of that name declares nothing
+        names = ()
+    for name in names:
+        if name not in fields:
+            raise CallbackError(f"{kind.__name__}.key names {name!r}, which is not one of {', '.join(fields)}")
+    stored = None if dumps else getattr(kind, "__struct_encode_fields__", fields)
+    return Shape(snake(kind.__name__), stored, names, dumps)
 
 
 def snake(name: str) -> str:
@@ -90,7 +117,10 @@ def snake(name: str) -> str:
 def _plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
+    if isinstance(value, PurePath):
+        return str(value)
     raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_plain)
+_shapes = _Shapes()
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode

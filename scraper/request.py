@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -39,7 +40,7 @@ class Request:
         errback: method (or name) called as ``errback(request, error)`` when the page is given up.
 
     Raises:
-        RequestError: the URL is not an absolute http(s) URL.
+        RequestError: the URL is not an absolute http(s) URL, or another argument is of the wrong type.
     """
 
     __slots__ = (
@@ -73,17 +74,19 @@ class Request:
         dont_filter: bool = False,
         errback: CallbackRef = None,
     ) -> None:
-        found = canonical(url)
+        found = canonical(url) if isinstance(url, str) else None
         if found is None:
             raise RequestError(f"not an absolute http(s) URL: {url!r}; use response.follow() for relative links")
+        if body is not None and not isinstance(body, (bytes, str)):
+            raise RequestError(f"body of {found} is a {type(body).__name__}; pass bytes or str, such as JSON text")
         self.url = found
         self.callback = callback
         self.method = method.upper()
-        self.headers = dict(headers) if headers else None
+        self.headers = _pairs(headers, "headers", found) if headers else None
         self.body = body.encode() if isinstance(body, str) else body
-        self.cookies = dict(cookies) if cookies else None
-        self._meta = meta
-        self.cb_kwargs = cb_kwargs
+        self.cookies = _pairs(cookies, "cookies", found) if cookies else None
+        self._meta = _named(meta, "meta", found) if meta else None
+        self.cb_kwargs = _named(cb_kwargs, "cb_kwargs", found) if cb_kwargs else None
         self.priority = priority
         self.dont_filter = dont_filter
         self.errback = errback
@@ -108,7 +111,10 @@ class Request:
         return fingerprint(self.method, self.url, self.body, self.salt)
 
     def replace(self, **changes: Any) -> Request:
-        """A copy with the given arguments changed. Raises RequestError for a bad URL."""
+        """A copy with the given arguments changed, as new: depth and redirects are not copied.
+
+        Raises RequestError for a bad argument.
+        """
         given: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("url callback method headers body cookies meta cb_kwargs priority dont_filter errback".split())
@@ -116,9 +122,7 @@ class Request:
         unknown = changes.keys() - given.keys()
         if unknown:
             raise RequestError(f"Request.replace() knows no argument {', '.join(sorted(unknown))}")
-        copy = Request(**(given | changes))
-        copy.depth, copy.salt, copy.trail = self.depth, self.salt, self.trail
-        return copy
+        return Request(**(given | changes))
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.url}>"
@@ -142,22 +146,22 @@ def link(url: str, callback: CallbackRef = None) -> Request:
 def to_json(request: Request) -> str | None:
     """The stored form of all that a plain GET link does not have, or None for a plain one.
 
-    URL, callback, priority and depth have columns of their own. Raises RequestError naming what is not
-    JSON: a key of ``meta`` or ``cb_kwargs``, a header, a cookie.
+    URL, callback, priority and depth have columns of their own. Raises RequestError naming the key of
+    ``meta`` or ``cb_kwargs`` (or the header, the cookie) that is not JSON.
     """
     extra: dict[str, Any] = {}
     if request.method != "GET":
         extra["method"] = request.method
     if request.headers:
-        extra["headers"] = plain_json(request.headers, f"headers of {request!r}")
+        extra["headers"] = _checked(request.headers, "headers", request)
     if request.body:
         extra["body"] = b64encode(request.body).decode()
     if request.cookies:
-        extra["cookies"] = plain_json(request.cookies, f"cookies of {request!r}")
+        extra["cookies"] = _checked(request.cookies, "cookies", request)
     if request._meta:
-        extra["meta"] = plain_json(request._meta, f"meta of {request!r}")
+        extra["meta"] = _checked(request._meta, "meta", request)
     if request.cb_kwargs:
-        extra["cb_kwargs"] = plain_json(request.cb_kwargs, f"cb_kwargs of {request!r}")
+        extra["cb_kwargs"] = _checked(request.cb_kwargs, "cb_kwargs", request)
     if request.dont_filter:
         extra["dont_filter"] = True
     if request.errback:
@@ -187,27 +191,67 @@ def from_json(url: str, callback: str | None, priority: int, depth: int, extra: 
     return request
 
 
-def plain_json(value: Any, where: str) -> Any:
-    """``value`` if it is JSON (None, bool, int, float, str, list, dict); RequestError naming the key if not.
+def _pairs(given: Any, what: str, url: str) -> dict[str, str]:
+    """Headers or cookies: a copy of the mapping. Raises RequestError when it is none, or not of text."""
+    if isinstance(given, Mapping):
+        pairs = dict(given)
+        if all(isinstance(each, str) for pair in pairs.items() for each in pair):
+            return pairs
+    raise RequestError(f"{what} of {url} must map names to values, all str: {given!r:.200}")
+
+
+def _named(given: Any, what: str, url: str) -> dict[str, Any]:
+    """``meta`` or ``cb_kwargs``: a copy, so that one dict can be changed and given to the next request."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    raise RequestError(f"{what} of {url} must be a dict: {given!r:.200}")
+
+
+def _checked(value: Any, what: str, request: Request) -> Any:
+    """``value`` when it comes back from JSON as it went; RequestError naming the key when not."""
+    try:
+        flaw = _flaw(value)
+    except RecursionError:
+        flaw = " is nested too deeply, or holds itself"
+    if flaw is None:
+        return value
+    raise RequestError(
+        f"{what}{flaw} ({request!r}); it must survive a restart as JSON: pass str, numbers, lists, dicts",
+        request=request,
+    )
+
+
+def _flaw(value: Any) -> str | None:
+    """Where and why a value is not JSON (None, bool, int, float, str, list, dict), or None when it is.
 
     msgspec would write dates, sets and dataclasses too, but they would come back as something else.
     """
-    if value is None or isinstance(value, (bool, float)):
-        return value
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return value
+    if value is None or isinstance(value, bool):
+        return None
     if isinstance(value, str):
-        if value.isascii() or value.encode("utf-8", "replace").decode() == value:
-            return value
-        raise RequestError(f"{where} holds text that is not Unicode (lone surrogates): {value!r:.80}")
-    if isinstance(value, (list, tuple)):
-        return [plain_json(each, f"{where}[{n}]") for n, each in enumerate(value)]
+        return None if value.isascii() or _is_unicode(value) else " holds text with lone surrogates"
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**64 else " is a number of more than 64 bits"
+    if isinstance(value, float):
+        return None if isfinite(value) else f" is {value}"
+    if isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            if (flaw := _flaw(each)) is not None:
+                return f"[{number}]{flaw}"
+        return None
     if isinstance(value, dict):
-        for key in value:
+        for key, each in value.items():
             if not isinstance(key, str):
-                raise RequestError(f"{where} has the key {key!r}; JSON keys are strings")
-        return {key: plain_json(each, f"{where}[{key!r}]") for key, each in value.items()}
-    raise RequestError(
-        f"{where} is {'too large a number' if isinstance(value, int) else 'a ' + type(value).__name__}, which is "
-        "not JSON: it must survive a restart, so pass strings, numbers, lists or dicts"
-    )
+                return f" has a key that is not a str: {key!r}"
+            if (flaw := _flaw(key) or _flaw(each)) is not None:
+                return f"[{key!r}]{flaw}"
+        return None
+    return f" is a {type(value).__name__}"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

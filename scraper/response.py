@@ -6,22 +6,28 @@ selectolax; all others are decoded first, by the encoding that a browser would c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
+from multidict import CIMultiDict
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from scraper.encoding import decode, sniff
+from scraper.encoding import decode, is_utf8, sniff
 from scraper.errors import NestingError, ParseError, RequestError
 from scraper.nesting import too_deep
 from scraper.page import Seen
 from scraper.request import CallbackRef, Request, link
 from scraper.selector import Selector, SelectorList, select
-from scraper.url import Resolver
+from scraper.url import Resolver, resolve
 
 UTF8_BOM = b"\xef\xbb\xbf"
+
+Link = str | Selector | LexborNode
+"""What can be followed: a URL, or a node or match that holds one."""
 
 
 class Response:
@@ -60,7 +66,9 @@ class Response:
     ) -> None:
         self.url = url
         self.status = status
-        self.headers: Mapping[str, str] = headers if headers is not None else {}
+        self.headers: Mapping[str, str] = (
+            CIMultiDict(headers or {}) if headers is None or type(headers) is dict else headers
+        )
         self.body = body
         self.request = request if request is not None else Request(url)
         self.seen = seen if seen is not None else Seen(status=status, size=len(body))
@@ -93,7 +101,8 @@ class Response:
         if text.isascii() and text.isdigit():
             return float(text[:9])
         try:
-            return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+            date = parsedate_to_datetime(text)
+            return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now)
         except (ValueError, OverflowError):
             return None
 
@@ -114,16 +123,19 @@ class Response:
     def json(self, type: Any = Any) -> Any:
         """The body as JSON (RFC 8259), converted to ``type`` by msgspec when one is given.
 
+        What is not UTF-8, and the lone surrogates and NaN that servers do send, are read all the same.
         Raises ParseError when it is not JSON or does not fit the type.
         """
         try:
-            return msgspec.json.decode(self.body, type=type)
-        except (msgspec.DecodeError, UnicodeDecodeError) as first:
-            try:  # not UTF-8, or with a BOM: through the text
-                return msgspec.json.decode(self.text.lstrip("\ufeff"), type=type)
-            except (msgspec.DecodeError, UnicodeEncodeError):
-                start = self.text[:60]
-                raise ParseError(f"{self.url} is not the JSON asked for: {first}; it starts {start!r}") from first
+            try:
+                return msgspec.json.decode(self.body, type=type)
+            except ValueError:
+                return msgspec.convert(json.loads(self.text), type)
+        except (ValueError, RecursionError) as error:
+            start = self.text[:60]
+            raise ParseError(
+                f"{self.url} is not the JSON asked for: {error}; it starts {start!r}", request=self.request
+            ) from error
 
     @property
     def tree(self) -> LexborHTMLParser:
@@ -136,16 +148,15 @@ class Response:
         return self._tree
 
     def _parse(self) -> LexborHTMLParser:
-        body = self.body
+        body = self.body.removeprefix(UTF8_BOM)
+        if self.encoding != "utf-8" or not is_utf8(body):  # selectolax must only be shown valid UTF-8
+            body = self.text.encode()
         if too_deep(body):
-            raise NestingError(f"{self.url} nests its tags too deeply to be parsed in sane time; read .text instead")
-        if self.encoding == "utf-8":
-            try:
-                body.decode()  # selectolax must only be shown valid UTF-8
-            except UnicodeDecodeError:
-                return LexborHTMLParser(self.text)
-            return LexborHTMLParser(body[3:] if body.startswith(UTF8_BOM) else body)
-        return LexborHTMLParser(self.text)
+            raise NestingError(
+                f"{self.url} nests its tags too deeply to be parsed in sane time; read .text instead",
+                request=self.request,
+            )
+        return LexborHTMLParser(body)
 
     def css(self, query: str) -> SelectorList:
         """All matches of a CSS selector; ``::text`` and ``::attr(name)`` give strings.
@@ -160,11 +171,11 @@ class Response:
         """href -> canonical URL or None, by ``<base href>`` or the page's URL; remembers what it resolved."""
         if self._resolver is None:
             base = self.url
-            # A cheap look before the tree is searched: few pages have a base, and JSON has no tree.
-            if b"<base" in self.body or b"<BASE" in self.body:
-                node = self.tree.css_first("base[href]")
+            # Few pages have a base, so none is parsed for it: JSON has no tree to look into.
+            if self._tree is not None or "<base" in self.text.lower():
+                node = next((each for each in self.tree.tags("base") if "href" in each.attributes), None)
                 if node is not None:
-                    base = Resolver(base)(node.attributes.get("href") or "") or base
+                    base = resolve(base, node.attributes["href"] or "") or base
             self._resolver = Resolver(base)
         return self._resolver
 
@@ -173,75 +184,76 @@ class Response:
 
         Raises RequestError when it is not a valid http(s) URL.
         """
-        found = self.resolver(href)
+        found = self.resolver[href]
         if found is None:
             raise RequestError(f"{href!r} on {self.url} is not an http(s) URL", request=self.request)
         return found
 
     def links(self) -> list[str]:
-        """Canonical URLs of all ``<a href>`` and ``<area href>``, each once, in the order of the page."""
-        resolver = self.resolver
-        seen: dict[str, None] = {}
-        tree = self.tree
+        """Canonical URLs of all ``<a href>``, then all ``<area href>``: in the order of the page, each once."""
+        tree, resolver = self.tree, self.resolver
+        found: dict[str, None] = {}
         for tag in ("a", "area"):
             for node in tree.tags(tag):
-                href = node.attrs.get("href")
-                if href is not None:
-                    url = resolver(href)
-                    if url is not None:
-                        seen[url] = None
-        return list(seen)
+                attributes = node.attributes
+                if "href" in attributes and (url := resolver[attributes["href"] or ""]) is not None:
+                    found[url] = None
+        return list(found)
 
-    def follow(self, target: str | Selector | LexborNode, callback: CallbackRef = None, **arguments: Any) -> Request:
-        """A Request for a URL, or for the link in a node (its ``href``, else its ``src``).
+    def follow(self, target: Link, callback: CallbackRef = None, **arguments: Any) -> Request:
+        """A Request for a URL, or for the link in a node: its ``href``, else its ``src``.
 
         Takes all arguments of Request. Raises RequestError when there is no http(s) URL in it.
         """
-        url = self.urljoin(_href(target, self.url))
-        if not arguments:
-            return link(url, callback)
-        return Request(url, callback, **arguments)
+        href = _href(target)
+        if href is None:
+            raise RequestError(
+                f"no href or src in {target!r} on {self.url}; pass a URL or one link", request=self.request
+            )
+        url = self.urljoin(href)
+        return Request(url, callback, **arguments) if arguments else link(url, callback)
 
     def follow_all(
         self,
-        css: str | Iterable[str | Selector | LexborNode] | None = None,
+        css: str | Iterable[Link] | None = None,
         callback: CallbackRef = None,
         *,
-        urls: Iterable[str | Selector | LexborNode] | None = None,
+        urls: Iterable[Link] | None = None,
         **arguments: Any,
     ) -> Iterator[Request]:
         """Requests for every link that ``css`` selects, or for every one of ``urls``; each URL once.
 
-        Links that are not http(s) (``mailto:``, malformed) are passed over.
+        Links that are not http(s) (``mailto:``, malformed) are passed over. Takes all arguments of Request.
         """
         targets = css if urls is None else urls
-        if targets is None:
-            raise RequestError("follow_all() needs css=… or urls=…", request=self.request)
+        if targets is None or (css is not None and urls is not None) or isinstance(urls, str):
+            raise RequestError("follow_all() needs css=… or urls=[…], one of them", request=self.request)
         if isinstance(targets, str):
             targets = self.css(targets)
+        if isinstance(targets, SelectorList):
+            targets = targets.matches  # as they are: a Selector around each costs more than its look-up
         resolver = self.resolver
-        seen: set[str] = set()
+        found: dict[str, None] = {}
         for target in targets:
-            href = target if isinstance(target, str) else _link_of(target)
-            url = resolver(href) if href is not None else None
-            if url is not None and url not in seen:
-                seen.add(url)
-                yield Request(url, callback, **arguments) if arguments else link(url, callback)
+            href = target if isinstance(target, str) else _href(target)
+            if href is not None and (url := resolver[href]) is not None:
+                found[url] = None
+        if arguments:
+            return iter([Request(url, callback, **arguments) for url in found])
+        return iter([link(url, callback) for url in found])
 
     def __repr__(self) -> str:
         return f"<{self.status} {self.url}>"
 
 
-def _link_of(target: Selector | LexborNode) -> str | None:
-    attributes = target.attrib if isinstance(target, Selector) else target.attributes
-    found = attributes.get("href")
-    return found if found is not None else attributes.get("src")
-
-
-def _href(target: str | Selector | LexborNode, page: str) -> str:
+def _href(target: Link) -> str | None:
+    """The link in a target: itself, or the ``href`` or ``src`` of a node; None when it has neither."""
     if isinstance(target, str):
         return target
-    href = _link_of(target)
-    if href is None:
-        raise RequestError(f"no href or src in {target!r} on {page}; pass a link or a URL")
-    return href
+    if isinstance(target, Selector):
+        return target.get() if target.node is None else _href(target.node)
+    if isinstance(target, LexborNode):
+        attributes = target.attributes
+        name = "href" if "href" in attributes else "src"
+        return (attributes[name] or "") if name in attributes else None
+    return None

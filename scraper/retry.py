@@ -46,11 +46,14 @@ class RetryPolicy:
     def delay(self, lease: Lease, error: FetchError, now: float) -> float | None:
         """Seconds until the next attempt, or None to give up."""
         state = self._state(lease, error, now)
-        if not self.retry(state) or self.stop(state):
+        if not self.retry(state):
             return None
         if error.retry_after is not None:
-            return min(max(error.retry_after, 0.0), self.retry_after_max)
-        return max(float(self.wait(state)), 0.0)
+            wait = min(error.retry_after, self.retry_after_max)
+        else:
+            wait = float(self.wait(state))
+        state.upcoming_sleep = max(wait, 0.0)  # stop_before_delay reads it
+        return None if self.stop(state) else state.upcoming_sleep
 
     def _state(self, lease: Lease, error: FetchError, now: float) -> tenacity.RetryCallState:
         """The page's history in the form that tenacity's strategies read."""

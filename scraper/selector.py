@@ -1,7 +1,7 @@
 """Selector: ``.css("h1::text").get()`` over selectolax nodes, with the names a Scrapy user knows.
 
 A match is a node or, after ``::text`` or ``::attr(name)``, a string. ``h1::text`` gives the text nodes
-right below each ``h1``; ``h1 ::text`` all those at any depth.
+right below each ``h1``; ``h1 ::text`` (or ``h1 *::text``) all those at any depth.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TypeVar, overload
+from typing import Literal, NamedTuple, TypeVar, overload
 
 from selectolax.lexbor import LexborNode, SelectolaxError
 
@@ -17,76 +17,140 @@ from scraper.errors import ParseError
 
 T = TypeVar("T")
 Match = LexborNode | str
+Pattern = str | re.Pattern[str]
 
-_PSEUDO = re.compile(r"(\s*)::(?:(text)|attr\(\s*([^)\s]+)\s*\))\s*$")
-_SPLIT = re.compile(r""",(?=(?:[^()\[\]"']|\([^()]*\)|\[[^\]]*\]|"[^"]*"|'[^']*')*$)""")
+_PSEUDO = re.compile(r"""::(?:text|attr\(\s*(["']?)([^"')\s]+)\1\s*\))\s*$""", re.IGNORECASE)
+_EVERYTHING = re.compile(r"(?:^|(?<![\s>+~])\s+)\*\s*$")  # the "*" of "div *", not that of "ul > *"
+_QUOTED = re.compile(r"""\[[^\]]*\]|"[^"]*"|'[^']*'""")
+_MARK = re.compile(r"""\\.|"[^"]*"|'[^']*'|[()\[\],]""", re.DOTALL)
+
+
+class _Part(NamedTuple):
+    """What a query wants of the nodes that ``css`` selects."""
+
+    css: str
+    what: Literal["node", "attribute", "text"] = "node"
+    attribute: str = ""
+    deep: bool = False
+    """Text at any depth; then no ``css`` means the node that is asked."""
 
 
 @lru_cache(maxsize=1024)
-def _plan(query: str) -> tuple[tuple[str, str, str], ...]:
-    """A query as (css, what, attribute) parts; ``what`` is node, text, deep or attr.
+def _plan(query: str) -> tuple[_Part, ...]:
+    """A query as parts that each want something else."""
+    selectors: dict[_Part, list[str]] = {}
+    for text in _split(query):
+        part = _part(text.strip())
+        selectors.setdefault(part._replace(css=""), []).append(part.css)
+    plan = tuple(part._replace(css=_union(css)) for part, css in selectors.items())
+    if len(plan) == 1:
+        return plan
+    return tuple(part._replace(css=_and_below(part.css), deep=False) if part.deep else part for part in plan)
 
-    Parts that want the same thing are asked in one go, so matches stay in document order.
-    """
-    if "::" not in query:
-        return ((query, "node", ""),)
-    groups: dict[tuple[str, str], list[str]] = {}
-    for part in _SPLIT.split(query):
-        found = _PSEUDO.search(part)
-        if found is None:
-            what, attribute, css = "node", "", part.strip()
-            if "::" in re.sub(r"\[[^\]]*\]", "", css):
-                raise ParseError(f"{query!r}: only ::text and ::attr(name) are known, at the end of a selector")
-        else:
-            css = part[: found.start()].strip()
-            attribute = found[3] or ""
-            deep = bool(found[1]) or not css
-            what = "attr" if attribute else ("deep" if deep else "text")
-            if attribute and deep:  # "div ::attr(href)": of everything below
-                css = f"{css} *" if css else "*"
-            css = css or "*"
-        groups.setdefault((what, attribute), []).append(css)
-    return tuple((", ".join(css), what, attribute) for (what, attribute), css in groups.items())
+
+def _split(query: str) -> Iterator[str]:
+    """The selectors of a comma list."""
+    depth = start = 0
+    for mark in _MARK.finditer(query):
+        if mark[0] in "([":
+            depth += 1
+        elif mark[0] in ")]":
+            depth -= 1
+        elif mark[0] == "," and depth == 0:
+            yield query[start : mark.start()]
+            start = mark.end()
+    yield query[start:]
+
+
+def _part(text: str) -> _Part:
+    pseudo = _PSEUDO.search(text)
+    css = text[: pseudo.start()] if pseudo else text
+    if "::" in _QUOTED.sub("", css):
+        raise ParseError(f"{text!r}: only ::text and ::attr(name) are known, at the end of a selector")
+    if pseudo is None:
+        return _Part(css)
+    outer = _EVERYTHING.sub("", css).rstrip()
+    deep = outer != css or not css
+    if outer.endswith((">", "+", "~")):
+        outer, deep = f"{outer} *", False
+    if pseudo[2] is None:
+        return _Part(outer, "text", deep=deep)
+    return _Part(_and_below(outer) if deep else outer, "attribute", pseudo[2])
+
+
+def _union(selectors: list[str]) -> str:
+    """One selector for several: a plain comma list would give a node once for each that it matches."""
+    if len(selectors) == 1 or "" in selectors:
+        return min(selectors)
+    return f":is({', '.join(selectors)})"
+
+
+def _and_below(css: str) -> str:
+    return f":is({css}, {css} *)" if css else "*"
 
 
 def select(nodes: Iterable[LexborNode], query: str) -> SelectorList:
     """All matches of ``query`` at and below ``nodes``. Raises ParseError when it is not CSS."""
+    plan = _plan(query)
+    css, what, attribute, deep = plan[0]
     matches: list[Match] = []
-    for css, what, attribute in _plan(query):
+    try:
         for node in nodes:
-            try:
-                found = node.css(css)
-            except SelectolaxError as error:
-                raise ParseError(f"not a CSS selector: {query!r}") from error
+            if len(plan) > 1:
+                matches.extend(_mixed(node, plan))
+                continue
+            found = node.css(css) if css or not deep else [node]
             if what == "node":
                 matches.extend(found)
-            elif what == "attr":
+            elif what == "text":
+                matches.extend(_texts(found, deep))
+            else:
                 for each in found:
                     attributes = each.attributes
                     if attribute in attributes:
                         matches.append(attributes[attribute] or "")
-            elif what == "text":
-                for each in found:
-                    matches.extend(_texts(each.iter(include_text=True)))
-            else:
-                matches.extend(_below(found))
+    except SelectolaxError as error:
+        raise ParseError(f"not a CSS selector: {query!r}") from error
     return SelectorList(matches)
 
 
-def _texts(nodes: Iterable[LexborNode]) -> Iterator[str]:
-    for node in nodes:
-        if node.is_text_node:
-            yield node.text_content or ""
+def _texts(found: list[LexborNode], deep: bool) -> list[str]:
+    """Text right below or (``deep``) anywhere below: in document order, each once, though matches may nest."""
+    if len(found) == 1 and not deep:
+        return [each.text_content or "" for each in found[0].iter(include_text=True) if each.is_text_node]
+    matched = {each.mem_id for each in found}
+    texts: list[str] = []
+    met: set[int] = set()
+    for top in found:
+        if top.mem_id not in met:
+            for node in top.traverse(include_text=True):
+                if not node.is_text_node:
+                    met.add(node.mem_id)
+                elif deep or _above(node) in matched:
+                    texts.append(node.text_content or "")
+    return texts
 
 
-def _below(found: list[LexborNode]) -> Iterator[str]:
-    """Text at any depth, each text node once though matches may lie inside one another."""
-    seen: set[int] = set()
-    for each in found:
-        for node in each.traverse(include_text=True):
-            if node.is_text_node and node.mem_id not in seen:
-                seen.add(node.mem_id)
-                yield node.text_content or ""
+def _mixed(node: LexborNode, plan: tuple[_Part, ...]) -> Iterator[Match]:
+    """What several parts want, in document order."""
+    wanted = [(part, {each.mem_id for each in node.css(part.css)}) for part in plan]
+    for each in node.traverse(include_text=True):
+        is_text = each.is_text_node
+        owner = _above(each) if is_text else each.mem_id
+        for part, matched in wanted:
+            if owner not in matched or is_text != (part.what == "text"):
+                continue
+            if part.what == "text":
+                yield each.text_content or ""
+            elif part.what == "node":
+                yield each
+            elif part.attribute in each.attributes:
+                yield each.attributes[part.attribute] or ""
+
+
+def _above(node: LexborNode) -> int:
+    parent = node.parent
+    return parent.mem_id if parent is not None else 0
 
 
 class Selector:
@@ -127,18 +191,18 @@ class Selector:
             return {}
         return {name: value or "" for name, value in self._match.attributes.items()}
 
-    def re(self, pattern: str | re.Pattern[str]) -> list[str]:
+    def re(self, pattern: Pattern) -> list[str]:
         """Groups of every match of the pattern (the whole match when it has none), flattened."""
         found: list[str] = []
         for match in re.finditer(pattern, self.get()):
-            found.extend(group or "" for group in match.groups()) if match.re.groups else found.append(match[0])
+            found.extend(match.groups("") or (match[0],))
         return found
 
     @overload
-    def re_first(self, pattern: str | re.Pattern[str]) -> str | None: ...
+    def re_first(self, pattern: Pattern) -> str | None: ...
     @overload
-    def re_first(self, pattern: str | re.Pattern[str], default: T) -> str | T: ...
-    def re_first(self, pattern: str | re.Pattern[str], default: T | None = None) -> str | T | None:
+    def re_first(self, pattern: Pattern, default: T) -> str | T: ...
+    def re_first(self, pattern: Pattern, default: T | None = None) -> str | T | None:
         """The first of ``re(pattern)``, or ``default``."""
         found = self.re(pattern)
         return found[0] if found else default
@@ -150,10 +214,12 @@ class Selector:
 class SelectorList(Sequence[Selector]):
     """Matches in document order; most methods act on all, ``get``/``attrib``/``re_first`` on the first."""
 
-    __slots__ = ("_matches",)
+    __slots__ = ("matches",)
+    matches: list[Match]
+    """The bare selectolax nodes and strings."""
 
     def __init__(self, matches: list[Match]) -> None:
-        self._matches = matches
+        self.matches = matches
 
     @overload
     def __getitem__(self, index: int) -> Selector: ...
@@ -161,19 +227,19 @@ class SelectorList(Sequence[Selector]):
     def __getitem__(self, index: slice) -> SelectorList: ...
     def __getitem__(self, index: int | slice) -> Selector | SelectorList:
         if isinstance(index, slice):
-            return SelectorList(self._matches[index])
-        return Selector(self._matches[index])
+            return SelectorList(self.matches[index])
+        return Selector(self.matches[index])
 
     def __iter__(self) -> Iterator[Selector]:
-        return map(Selector, self._matches)
+        return map(Selector, self.matches)
 
     def __len__(self) -> int:
-        return len(self._matches)
+        return len(self.matches)
 
     def css(self, query: str) -> SelectorList:
         """Matches at and below every node here."""
-        nodes = [match for match in self._matches if not isinstance(match, str)]
-        if len(nodes) < len(self._matches):
+        nodes = [match for match in self.matches if not isinstance(match, str)]
+        if len(nodes) < len(self.matches):
             raise ParseError(f"css({query!r}) on text: select nodes first, ::text or ::attr() last")
         return select(nodes, query)
 
@@ -183,33 +249,33 @@ class SelectorList(Sequence[Selector]):
     def get(self, default: T) -> str | T: ...
     def get(self, default: T | None = None) -> str | T | None:
         """The first match as a string (see ``Selector.get``), or ``default``."""
-        for match in self._matches:
+        for match in self.matches:
             return match if isinstance(match, str) else (match.html or "")
         return default
 
     def getall(self) -> list[str]:
         """Every match as a string."""
-        return [match if isinstance(match, str) else (match.html or "") for match in self._matches]
+        return [match if isinstance(match, str) else (match.html or "") for match in self.matches]
 
     @property
     def text(self) -> str:
         """All text at and below the first match, joined; empty when there is none."""
-        return self[0].text if self._matches else ""
+        return self[0].text if self.matches else ""
 
     @property
     def attrib(self) -> dict[str, str]:
         """Attributes of the first match; empty when there is none."""
-        return self[0].attrib if self._matches else {}
+        return self[0].attrib if self.matches else {}
 
-    def re(self, pattern: str | re.Pattern[str]) -> list[str]:
+    def re(self, pattern: Pattern) -> list[str]:
         """``Selector.re`` of every match, joined into one list."""
         return [found for each in self for found in each.re(pattern)]
 
     @overload
-    def re_first(self, pattern: str | re.Pattern[str]) -> str | None: ...
+    def re_first(self, pattern: Pattern) -> str | None: ...
     @overload
-    def re_first(self, pattern: str | re.Pattern[str], default: T) -> str | T: ...
-    def re_first(self, pattern: str | re.Pattern[str], default: T | None = None) -> str | T | None:
+    def re_first(self, pattern: Pattern, default: T) -> str | T: ...
+    def re_first(self, pattern: Pattern, default: T | None = None) -> str | T | None:
         """The first of ``re(pattern)``, or ``default``; stops at the first match."""
         for each in self:
             found = each.re(pattern)
@@ -218,4 +284,4 @@ class SelectorList(Sequence[Selector]):
         return default
 
     def __repr__(self) -> str:
-        return f"<SelectorList of {len(self._matches)}>"
+        return f"<SelectorList of {len(self.matches)}>"

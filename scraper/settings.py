@@ -18,8 +18,8 @@ from scraper.errors import SettingsError
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
-SomeSeconds = Annotated[float, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]  # a bound, because no clock takes infinity
+SomeSeconds = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Status = Annotated[int, msgspec.Meta(ge=100, le=999)]
 
 VERSION = "0.1.0"
@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # retries
     retry_attempts: Positive = 4
     retry_max_wait: Seconds = 60.0
-    retry_statuses: tuple[int, ...] = (408, 429, 500, 502, 503, 504, 522, 524)
+    retry_statuses: tuple[Status, ...] = (408, 429, 500, 502, 503, 504, 522, 524)
     retry_after_max: Seconds = 600.0
     # where things are
     spiders: str = "spiders"
@@ -130,14 +130,17 @@ def convert(name: str, value: Any, source: str) -> Any:
     """``value`` as the type of setting ``name``. Raises SettingsError that names ``source``."""
     if name not in NAMES:
         raise SettingsError(unknown(name, source))
-    wanted = Settings.__annotations__[name]
-    kind = _TYPES[name]
+    given, wanted = value, Settings.__annotations__[name]
     try:
-        if isinstance(value, str) and not _is_text(name):
-            value = _from_text(value)
-        return msgspec.convert(value, kind, strict=False)
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        if isinstance(value, str):
+            value = _from_text(name, value)
+        if name in _LISTS and isinstance(value, int | float):
+            value = [value]
+        return msgspec.convert(value, _TYPES[name], strict=False)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise SettingsError(f"setting {name} from {source}: {value!r} is not {wanted} ({error})") from error
+        raise SettingsError(f"setting {name} from {source}: {given!r} is not {wanted} ({error})") from error
 
 
 def unknown(name: str, source: str) -> str:
@@ -145,7 +148,7 @@ def unknown(name: str, source: str) -> str:
     ours = SCRAPY_NAMES.get(name.upper())
     if ours:
         return f"unknown setting {name!r} in {source}; here it is called {ours!r}"
-    near = difflib.get_close_matches(name.lower(), NAMES, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), NAMES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "; see docs/settings.md"
     return f"unknown setting {name!r} in {source}{hint}"
 
@@ -153,18 +156,27 @@ def unknown(name: str, source: str) -> str:
 _TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 
-def _is_text(name: str) -> bool:
-    return _TYPES[name] in (str, str | None) or name.startswith("log_")
+_LISTS = frozenset(field.name for field in msgspec.structs.fields(Settings) if isinstance(field.default, tuple))
 
 
-def _from_text(value: str) -> Any:
-    """JSON where it looks like JSON, a comma-separated list where it has commas, else the text."""
-    text = value.strip()
+SWITCH = {"yes": True, "on": True, "no": False, "off": False}
+"""What people write for a bool besides true, false, 1 and 0."""
+
+
+def _from_text(name: str, text: str) -> Any:
+    """The value that a string from the environment, a file or ``-s`` stands for; msgspec reads the numbers."""
+    kind = _TYPES[name]
+    if kind is str:
+        return text
+    text = text.strip()
+    if kind == str | None:
+        return text or None
     if text[:1] in ("[", "{"):
         return msgspec.json.decode(text)
-    if "," in text:
+    if name in _LISTS and text.lower() != "all":
         return [part.strip() for part in text.split(",") if part.strip()]
-    return text
+    text = text.lower()  # of numbers, true, false, debug, all
+    return SWITCH.get(text, text) if kind is bool else text
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:

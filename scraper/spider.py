@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import structlog
 
 from scraper.errors import CallbackError, RequestError, ScraperError, SpiderError
 from scraper.item import is_item, snake, to_item
+from scraper.log import Logger
 from scraper.page import Found, Item
 from scraper.ports import RetryPolicy
 from scraper.request import CallbackRef, Request, to_json
-from scraper.url import host_of, in_domains
+from scraper.url import canonical, host_of, in_domains
 
 if TYPE_CHECKING:
     from scraper.response import Response
+
+
+MOST_HOSTS = 10_000
+"""Hosts whose being on or off site is remembered."""
 
 
 class Spider:
@@ -40,11 +44,14 @@ class Spider:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = snake(cls.__name__)
+        for theirs, ours in (("custom_settings", "settings"), ("start_requests", "start")):
+            if theirs in cls.__dict__:
+                raise SpiderError(f"{cls.__name__}.{theirs} would not be read; here it is called {ours!r}")
 
     @property
-    def logger(self) -> Any:
-        """A structlog logger that names the spider."""
-        return structlog.get_logger("scraper.spider").bind(spider=self.name)
+    def logger(self) -> Logger:
+        """A logger (of structlog's kind) that names the spider."""
+        return Logger("scraper.spider", spider=self.name)
 
     async def start(self) -> AsyncIterator[Request]:
         """The first requests. Override it for seeds that are computed or read from somewhere."""
@@ -72,13 +79,12 @@ def callback_name(spider: Spider, callback: CallbackRef, what: str = "callback")
     if callback is None:
         return None
     if isinstance(callback, str):
-        name = callback
-        if callable(getattr(spider, name, None)):
-            return name if name != "parse" or what != "callback" else None
-        raise RequestError(f"{what} {name!r} is not a method of spider {spider.name!r}")
-    name = getattr(callback, "__name__", "")
-    mine = getattr(spider, name, None)
-    if mine == callback or getattr(mine, "__func__", None) is callback:
+        name, known = callback, callable(getattr(spider, callback, None))
+    else:
+        name = getattr(callback, "__name__", "")
+        mine = getattr(spider, name, None)
+        known = mine == callback or getattr(mine, "__func__", None) is callback
+    if known:
         return name if name != "parse" or what != "callback" else None
     raise RequestError(
         f"{what} {getattr(callback, '__qualname__', callback)!r} is not a method of spider {spider.name!r}: "
@@ -90,12 +96,13 @@ class Scope:
     """Which links a spider follows, and what is checked of each; one per crawl."""
 
     def __init__(self, spider: Spider, max_depth: int = 0) -> None:
-        if isinstance(spider.allowed_domains, str):
-            domains = spider.allowed_domains
+        domains = spider.allowed_domains or ()
+        if isinstance(domains, str):
             raise SpiderError(f"{spider.name}.allowed_domains is one string; make it a list: [{domains!r}]")
         self.spider = spider
-        self.domains = tuple(domain.lower().strip(".") for domain in spider.allowed_domains)
+        self.domains = tuple(_domain(spider, domain) for domain in domains)
         self.max_depth = max_depth
+        self._inside: dict[str, bool] = {}
 
     def prepare(self, request: Request) -> None:
         """Callbacks become names; all must be storable. Raises RequestError."""
@@ -111,9 +118,27 @@ class Scope:
         """``offsite`` or ``depth`` when the link is not to be followed, else None."""
         if self.max_depth and request.depth > self.max_depth:
             return "depth"
-        if self.domains and not in_domains(host_of(request.url), self.domains):
+        if self.domains and not self._is_inside(host_of(request.url)):
             return "offsite"
         return None
+
+    def _is_inside(self, host: str) -> bool:
+        """``in_domains``, remembered: pages link to few hosts and many times to each."""
+        inside = self._inside.get(host)
+        if inside is None:
+            if len(self._inside) >= MOST_HOSTS:
+                self._inside.clear()
+            inside = self._inside[host] = in_domains(host, self.domains)
+        return inside
+
+
+def _domain(spider: Spider, domain: str) -> str:
+    """A domain as it stands in canonical URLs: lower case, ASCII, without a port."""
+    host = domain.strip().strip(".") if isinstance(domain, str) else ""
+    url = canonical(f"http://{host}/")
+    if url is None or "*" in host or url != f"http://{host_of(url)}/" or not in_domains(host_of(url), (url[7:-1],)):
+        raise SpiderError(f"{spider.name}.allowed_domains has {domain!r}; give host names, such as 'example.org'")
+    return host_of(url)
 
 
 async def collect(scope: Scope, result: Any, parent: Request) -> Found:
@@ -124,21 +149,25 @@ async def collect(scope: Scope, result: Any, parent: Request) -> Found:
     """
     found = Found()
     add = _Collector(scope, parent, found).add
-    if inspect.iscoroutine(result):
+    if inspect.isawaitable(result):
         result = await result
     if result is None:
         return found
     if inspect.isgenerator(result):
-        for value in result:
-            while (error := add(value)) is not None:
-                value = result.throw(error)
+        with closing(result), suppress(StopIteration):  # of throw(): the callback may catch the error and return
+            for value in result:
+                while (error := add(value)) is not None:
+                    value = result.throw(error)
     elif inspect.isasyncgen(result):
+        async with aclosing(result):
+            with suppress(StopAsyncIteration):
+                async for value in result:
+                    while (error := add(value)) is not None:
+                        value = await result.athrow(error)
+    elif isinstance(result, AsyncIterable):
         async for value in result:
-            while (error := add(value)) is not None:
-                value = await result.athrow(error)
-    elif isinstance(result, Request) or is_item(result) or not isinstance(result, Iterable):
-        _must(add(result))
-    elif isinstance(result, (str, bytes)):
+            _must(add(value))
+    elif is_item(result) or isinstance(result, str | bytes) or not isinstance(result, Iterable):
         _must(add(result))
     else:
         for value in result:
@@ -170,8 +199,11 @@ class _Collector:
             return self._link(value)
         if value is None:
             return None
-        if is_item(value):
-            item = to_item(value)
+        try:
+            item = to_item(value) if is_item(value) else None
+        except CallbackError as error:
+            return error
+        if item is not None:
             if isinstance(item, Item):
                 self.found.items.append(item)
             else:
@@ -184,6 +216,8 @@ class _Collector:
         )
 
     def _link(self, request: Request) -> ScraperError | None:
+        if request.depth or request is self.parent:  # given before: what waits to be stored must not change
+            request = request.replace()
         request.depth = self.depth
         try:
             self.scope.prepare(request)

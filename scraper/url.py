@@ -71,6 +71,8 @@ class Resolver(dict[str, str | None]):
             except (ValueError, TypeError):
                 url = _second_look(self._base, href)
         self[href] = url
+        if url is not None:
+            self[url] = url  # `links()` feeds `follow_all()`: what came out may come in again
         return url
 
     __call__ = dict.__getitem__  # a Python-level method would cost more than the look-up itself

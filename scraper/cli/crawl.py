@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from scraper.cli.exits import Exit
@@ -16,10 +15,10 @@ from scraper.crawl import Crawl, CrawlReport, run_crawl
 from scraper.discover import classes, find
 from scraper.discover import load as load_spiders
 from scraper.errors import SpiderError
-from scraper.log import configure
+from scraper.log import Logger, configure
 from scraper.settings import load
 
-log = structlog.get_logger("scraper.cli")
+log = Logger("scraper.cli")
 
 RESUMES = "Nothing is lost: the same command goes on where this one stopped."
 

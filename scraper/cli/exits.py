@@ -7,7 +7,7 @@ import traceback
 from enum import IntEnum
 from types import TracebackType
 
-from scraper.errors import ScraperError, StoreError, StoreLocked, UsageError
+from scraper.errors import CallbackError, ScraperError, StoreError, StoreLocked, UsageError
 
 
 class Exit(IntEnum):
@@ -30,14 +30,13 @@ def code_of(error: Exception) -> Exit:
 
 
 def complain(error: Exception) -> Exit:
-    """Say on stderr what happened. A mistake gets one sentence; what nobody foresaw gets a traceback too."""
-    code = code_of(error)
-    if code is Exit.FAILED:
+    """Say on stderr what happened. What we foresaw gets one sentence; a bug, ours or a spider's, a traceback too."""
+    if not isinstance(error, ScraperError) or isinstance(error, CallbackError):
         cause = error.__cause__ or error
         traceback.print_exception(cause.with_traceback(_below_typer(cause.__traceback__)))
     what = str(error) if isinstance(error, ScraperError) else f"{type(error).__name__}: {error}"
     print(f"Error: {what}", file=sys.stderr)
-    return code
+    return code_of(error)
 
 
 def _below_typer(trace: TracebackType | None) -> TracebackType | None:

@@ -20,6 +20,18 @@ WIDE = 110
 """Columns when the output is no terminal."""
 
 MOST_HOSTS = 20
+LEDGER_COLUMNS = (
+    "re-\nquests",
+    "opened",
+    "reused",
+    "peer\nclosed",
+    "drop-\nped",
+    "re-\nsent",
+    "paid",
+    "saved",
+    "peak",
+)
+"""Short, so that the ledger fits into 80 columns."""
 MOST_CELL = 40
 
 
@@ -60,7 +72,11 @@ def size(number: float) -> str:
 def print_report(report: CrawlReport) -> None:
     """The summary and the ledger, on stderr: stdout belongs to the items."""
     out = console(stderr=True)
+    state = "finished" if report.reason == "finished" else f"ended by {report.reason}"
+    if not report.finished:
+        state = f"stopped by {report.reason}, to be resumed"
     out.print()
+    out.print(Text.assemble((report.spider, "bold"), f"  run {report.run}, {state}"))
     out.print(_summary(report))
     if report.database is not None:
         out.print(f"database   {report.database}", markup=False, soft_wrap=True)
@@ -70,11 +86,7 @@ def print_report(report: CrawlReport) -> None:
 
 def _summary(report: CrawlReport) -> Table:
     now, whole = report.counts, report.totals
-    table = Table(box=None, show_header=report.resumed, padding=(0, 3, 0, 0), title_justify="left")
-    state = "finished" if report.reason == "finished" else f"ended by {report.reason}"
-    if not report.finished:
-        state = f"stopped by {report.reason}, to be resumed"
-    table.title = Text.assemble((report.spider, "bold"), f"  run {report.run}, {state}")
+    table = Table(box=None, show_header=report.resumed, padding=(0, 3, 0, 0))
     table.add_column("")
     table.add_column("now", justify="right")
     if report.resumed:
@@ -114,20 +126,11 @@ def speed(snapshot: Snapshot) -> str:
 
 def print_ledger(hosts: Sequence[HostLedger], out: Console, name: str) -> None:
     """The connection ledger, busiest hosts first; a total below when there are several."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, title_justify="left")
+    gap = 1 if out.width > 85 else 0  # beside the one space of the box
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False, title_justify="left")
     table.title = Text("connection ledger", style="bold")
-    table.add_column("host", overflow="fold", min_width=14)
-    for column in (
-        "requests",
-        "connec-\ntions",
-        "reused",
-        "closed\nby peer",
-        "dropped",
-        "re-sent",
-        "hand-\nshakes",
-        "saved",
-        "peak",
-    ):
+    table.add_column("host", overflow="fold", vertical="bottom")
+    for column in LEDGER_COLUMNS:
         table.add_column(column, justify="right", vertical="bottom", no_wrap=True)
     for host in hosts[:MOST_HOSTS]:
         table.add_row(host.host, *_ledger_cells(host))
@@ -181,7 +184,7 @@ def print_rows(
     while shown < len(columns) and (shown == 0 or room >= widths[shown]):
         room -= widths[shown] + 2
         shown += 1
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, title_justify="left")
     table.title = Text(title, style="bold") if title else None
     for column, width in zip(columns[:shown], widths, strict=False):
         table.add_column(Text(column), no_wrap=True, overflow="ellipsis", max_width=width)

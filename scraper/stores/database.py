@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib import resources
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import aiosqlite
 import tenacity
@@ -51,28 +51,29 @@ class Database:
         """Own the file. Raises StoreLocked, StoreBusy, or StoreError for what is not our database."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _own(self.path)
+            self._lock = _own(self.path.resolve())  # one lock, whatever links lead here
         except OSError as error:
             raise StoreError(f"cannot open {self.path}: {error}; choose another place with --db") from error
         try:
-            connection = _Connection(self._connect, iter_chunk_size=64)
-            await connection
-            self._connection = connection
+            await _whole(self._connect())
             await self.run(_prepare)
-        except (sqlite3.Error, StoreError) as error:
+        except BaseException as error:  # cancelled, too: the thread of an open connection outlives the loop
             await self.close()
-            if isinstance(error, StoreError):
+            if isinstance(error, StoreBusy) or not isinstance(error, sqlite3.Error | StoreError):
                 raise
-            raise StoreError(f"cannot open {self.path}: {error}") from error
+            cause = error.__cause__ or error
+            raise StoreError(f"cannot open {self.path}: {cause}; choose another place with --db") from error
 
     async def close(self) -> None:
         """Close the file and free the lock; safe to call twice."""
         connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
         lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.close()
+        try:
+            if connection is not None:
+                await connection.close()
+        finally:
+            if lock is not None:
+                lock.close()
 
     async def run(self, work: Work[T]) -> T:
         """``work`` on the database thread, as one transaction of its own making.
@@ -80,10 +81,15 @@ class Database:
         A lock held by another program is waited for, with growing pauses, up to ``busy`` seconds in all.
         Raises StoreBusy after that, StoreError for anything else SQLite says.
         """
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             raise StoreError(f"{self.path} is not open")
+
+        async def attempt() -> T:
+            return await _whole(connection.run(work))
+
         try:
-            return await self._shielded(self._connection, work)
+            return await attempt()
         except sqlite3.Error as error:
             if not _is_busy(error):
                 raise self._failure(error) from error
@@ -94,19 +100,9 @@ class Database:
             reraise=True,
         )
         try:
-            return await waiting(self._shielded, self._connection, work)
+            return await waiting(attempt)
         except sqlite3.Error as error:
             raise self._failure(error) from error
-
-    @staticmethod
-    async def _shielded(connection: _Connection, work: Work[T]) -> T:
-        """A cancelled caller must not leave the thread behind in the middle of a transaction."""
-        task = asyncio.ensure_future(connection.run(work))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            await asyncio.wait([task])
-            raise
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
         if _is_busy(error):
@@ -115,8 +111,23 @@ class Database:
             )
         return StoreError(f"{self.path}: {error}; what was committed is safe, the same command resumes")
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, isolation_level=None, timeout=min(self._busy, 5.0))
+    async def _connect(self) -> None:
+        def connect() -> sqlite3.Connection:
+            return sqlite3.connect(self.path, isolation_level=None, timeout=min(self._busy, 5.0))
+
+        connection = _Connection(connect, iter_chunk_size=64)
+        await connection
+        self._connection = connection
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """A cancelled caller must not leave the thread behind in the middle of a transaction."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _is_busy(error: BaseException) -> bool:
@@ -148,16 +159,19 @@ def _own(path: Path) -> IO[str]:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema")}
+    if version > VERSION:
+        raise StoreError(f"this database was written by a newer scraper (schema {version}, here {VERSION}); upgrade")
+    ours = version == VERSION and tables >= {"pages", "items", "runs"}
+    if not ours and (version or tables):
+        raise StoreError("this SQLite file is not a scraper database")
+    # Only now: the first of these changes the file, and it might have been a stranger's.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo the last groups, each as a whole
     db.execute("PRAGMA temp_store = MEMORY")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version == VERSION:
+    if ours:
         return
-    if version > VERSION:
-        raise StoreError(f"this database was written by a newer scraper (schema {version}, here {VERSION}); upgrade")
-    if version or db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        raise StoreError("this SQLite file is not a scraper database; choose another --db")
     schema = resources.files(__package__).joinpath("sqlite.sql").read_text(encoding="utf-8")
     with transaction(db):
         for statement in _statements(schema):

@@ -12,7 +12,8 @@ from typing import Any
 from scraper.page import Found
 
 MOST_COLUMNS = 1000
-"""SQLite allows 2,000 columns; fields past this many stay in ``data`` without a column."""
+LONGEST_COLUMN = 100
+"""SQLite allows 2,000 columns and a million bytes of SQL; fields past that stay in ``data`` without a column."""
 
 PUT = """
 insert into items (kind, key, data, page, first_run, last_run, stored_at) values (?, ?, ?, ?, ?, ?, ?)
@@ -35,7 +36,7 @@ class ItemTable:
         self._rejects: list[tuple[Any, ...]] = []
         self._fields: dict[str, dict[str, None]] | None = None
         self._seen: set[tuple[str, tuple[str, ...]]] = set()
-        self._new: set[tuple[str, tuple[str, ...]]] = set()
+        self._new: dict[tuple[str, tuple[str, ...]], None] = {}
 
     def put(self, found: Found, page: int, run: int, now: float) -> None:
         """Take the items of one page."""
@@ -44,7 +45,7 @@ class ItemTable:
             self._items.append((item.kind, key, item.data, page, run, run, now))
             shape = (item.kind, item.fields)
             if shape not in self._seen:
-                self._new.add(shape)
+                self._new[shape] = None
         for ordinal, reject in enumerate(found.rejects):
             self._rejects.append((reject.kind, reject.reason, reject.data, page, ordinal, run))
 
@@ -72,17 +73,21 @@ class ItemTable:
             self._fields = {}
             for kind, name in db.execute("select kind, name from fields order by kind, ordinal"):
                 self._fields.setdefault(kind, {})[name] = None
+        grown: dict[str, None] = {}
         for kind, names in self._new:
             fields = self._fields.setdefault(kind, {})
-            new = [name for name in names if name not in fields][: MOST_COLUMNS - len(fields)]
-            if new:
+            new = [name for name in names if name not in fields and len(name) <= LONGEST_COLUMN]
+            del new[MOST_COLUMNS - len(fields) :]
+            if new or not fields:
                 rows = [(kind, name, len(fields) + n) for n, name in enumerate(new)]
                 db.executemany("insert into fields (kind, name, ordinal) values (?, ?, ?)", rows)
                 fields.update(dict.fromkeys(new))
-                make_view(db, kind, list(fields))
+                grown[kind] = None
+        for kind in grown:
+            make_view(db, kind, list(self._fields[kind]))
         if len(self._seen) > MOST_COLUMNS:  # dicts may come in any number of shapes
             self._seen.clear()
-        self._seen |= self._new
+        self._seen.update(self._new)
         self._new.clear()
 
 
@@ -97,7 +102,10 @@ def make_view(db: sqlite3.Connection, kind: str, fields: list[str]) -> None:
 
 def view_name(kind: str) -> str:
     """The view of a kind: its own name, or ``item_`` before it where SQLite or we use that name."""
-    taken = kind.lower() in OWN_NAMES or kind.lower().startswith("sqlite_")
+    bare = kind.lower()
+    while bare.startswith("item_"):  # a kind "item_pages" must not meet the view of a kind "pages"
+        bare = bare[5:]
+    taken = bare in OWN_NAMES or bare.startswith(("sqlite_", "pragma_", "json_"))
     return f"item_{kind}" if taken else kind
 
 
@@ -111,7 +119,7 @@ def _literal(text: str) -> str:
 
 
 def _value(field: str) -> str:
-    """The SQL that reads a field. JSON paths cannot hold every name; json_each can."""
-    if field.replace("_", "a").replace("-", "a").replace(" ", "a").isalnum():
+    """The SQL that reads a field. JSON paths cannot hold what JSON escapes; json_each can, but it is slow."""
+    if '"' not in field and "\\" not in field and min(field, default=" ") >= " ":
         return f"json_extract(data, {_literal(f'$.{chr(34)}{field}{chr(34)}')})"
     return f"(select json_each.value from json_each(items.data) where json_each.key = {_literal(field)})"

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,28 +24,19 @@ import msgspec
 from scraper.errors import StoreError, UsageError
 from scraper.page import Dead, Done, HostLedger, Lease, Outcome, Receipt, Retry, Run, Snapshot
 from scraper.ports import StoredItem, StoredPage
-from scraper.request import Request, from_json, to_json
+from scraper.request import Request, from_json
 from scraper.stores.database import Database, transaction
 from scraper.stores.items import ItemTable
-from scraper.url import host_of
-
-KNOWN = 50_000
-"""Fingerprints remembered in each of two generations: a link to a page known lately costs no statement."""
+from scraper.stores.links import LinkTable
 
 CHUNK = 500
+
+MOST_PASSED = 200
+"""Pages of hosts that have enough, looked at in order, before the other hosts are looked up by name."""
 
 COUNTERS = ("pages", "items", "rejects", "retries", "dead", "links", "redirects", "bytes")
 LEDGER = tuple(each.name for each in dataclasses.fields(HostLedger) if each.name != "host")
 
-ADD = """
-insert into pages (fp, url, host, state, run, priority, depth, callback, request, found_on, found_at)
-values (?, ?, ?, 'due', ?, ?, ?, ?, ?, ?, ?)
-on conflict (fp) do update set
-    state = 'due', run = excluded.run, priority = excluded.priority, depth = excluded.depth, attempts = 0,
-    reason = null, error = null, callback = excluded.callback, request = excluded.request,
-    due = null, first_tried = null
-where pages.run < excluded.run
-"""
 FINISH = """
 update pages set state = ?, attempts = ?, status = ?, reason = ?, error = ?, due = ?, first_tried = ?,
     finished_at = ?, elapsed = ?, bytes = ?, etag = ?, last_modified = ? where id = ?
@@ -67,13 +59,12 @@ class SqliteStore:
     def __init__(self, path: str | Path, busy: float = 30.0) -> None:
         self.path = Path(path)
         self._db = Database(self.path, busy)
+        self._links = LinkTable()
         self._items = ItemTable()
         self._run: Run | None = None
         self._held: dict[int, Lease] = {}
         self._token = 0
         self._floor = (TOP, -1)  # every due page before this (priority, id) is held
-        self._known: set[bytes] = set()
-        self._known_before: set[bytes] = set()
 
     @property
     def run(self) -> Run:
@@ -90,6 +81,8 @@ class SqliteStore:
 
     async def begin(self, spider: str, now: float) -> Run:
         def work(db: sqlite3.Connection) -> Run:
+            self._held.clear()  # an owner before us, or this very store in an earlier run, remembered other things
+            self._forget()
             with transaction(db):
                 last = db.execute("select id, spider, started, finished from runs order by id desc limit 1").fetchone()
                 if last and last[1] != spider:
@@ -111,33 +104,18 @@ class SqliteStore:
     async def add(self, requests: Sequence[Request], now: float) -> int:
         def work(db: sqlite3.Connection) -> int:
             with self._remembering(db):
-                new = self._add(db, requests, None, now)
+                self._links.put(requests, None)
+                new = self._add(db, now).total()
                 db.execute("update runs set links = links + ? where id = ?", (new, self.run.id))
             return new
 
         return await self._db.run(work)
 
-    def _add(self, db: sqlite3.Connection, requests: Iterable[Request], found_on: int | None, now: float) -> int:
-        rows: list[tuple[Any, ...]] = []
-        run, known, before = self.run.id, self._known, self._known_before
-        for request in requests:
-            fp = request.fingerprint
-            if fp in known or fp in before:
-                continue
-            known.add(fp)
-            priority = request.priority
-            if priority > self._floor[0]:
-                self._floor = (TOP, -1)
-            extra = to_json(request)
-            url = request.url
-            rows.append((fp, url, host_of(url), run, priority, request.depth, request.callback, extra, found_on, now))
-        if not rows:
-            return 0
-        if len(known) > KNOWN:
-            self._known_before, self._known = known, set()
-        new = db.executemany(ADD, rows).rowcount
-        if run > 1:  # pages of an earlier run may be due again, anywhere before the floor
-            self._floor = (TOP, -1)
+    def _add(self, db: sqlite3.Connection, now: float) -> Counter[int | None]:
+        """Write the links that were put; a page that goes before the floor takes the floor away."""
+        new, priority = self._links.write(db, self.run.id, now)
+        if priority is not None and (priority > self._floor[0] or self.run.id > 1):
+            self._floor = (TOP, -1)  # pages of an earlier run may be due again, anywhere before it
         return new
 
     @contextmanager
@@ -147,9 +125,13 @@ class SqliteStore:
             with transaction(db):
                 yield
         except BaseException:
-            self._known, self._known_before = set(), set()
-            self._items.forget()
+            self._forget()
             raise
+
+    def _forget(self) -> None:
+        self._floor = (TOP, -1)
+        self._links.forget()
+        self._items.forget()
 
     async def lease(
         self, limit: int, per_host: int, now: float, until: float, full: Collection[str] = ()
@@ -172,25 +154,22 @@ class SqliteStore:
             self._floor = (TOP, -1)
         leases: list[Lease] = []
         taken: dict[str, int] = dict.fromkeys(full, per_host)
-        passed: set[str] = set()
-        window = 4 * limit + len(self._held)
+        passed = 0
         floor = self._floor
         for row in db.execute(IN_ORDER, (floor[0], *floor)):
-            window -= 1
-            if len(leases) == limit or window < 0:
+            if len(leases) == limit or passed > MOST_PASSED:
                 break
             page, host = row[0], row[1]
-            if page in self._held:
-                pass
-            elif taken.get(host, 0) >= per_host:
-                passed.add(host)
-            else:
+            if page not in self._held:
+                if taken.get(host, 0) >= per_host:
+                    passed += 1
+                    continue
                 taken[host] = taken.get(host, 0) + 1
                 leases.append(self._hold(row, until))
             if not passed:
                 floor = (row[4], page)
         self._floor = floor
-        if len(leases) < limit and window < 0:  # one host fills the window: look at the others by name
+        if len(leases) < limit and passed > MOST_PASSED:  # a few hosts have it all: ask for the others by name
             self._lease_by_host(db, leases, taken, limit, per_host, until)
         return leases
 
@@ -206,6 +185,8 @@ class SqliteStore:
         host = ""
         while len(leases) < limit and (found := db.execute(NEXT_HOST, (host,)).fetchone()):
             host = found[0]
+            if taken.get(host, 0) >= per_host:
+                continue
             for row in db.execute(OF_HOST, (host,)):
                 if taken.get(host, 0) >= per_host or len(leases) == limit:
                     break
@@ -269,16 +250,19 @@ class SqliteStore:
                 else:
                     found = outcome.found
                     if found.links:
-                        receipt.new_links = self._add(db, found.links, page, now)
+                        self._links.put(found.links, page)
                     if found.items or found.rejects:
                         self._items.put(found, page, run, now)
-                    counts["links"] += receipt.new_links
                     counts["items"] += len(found.items)
                     counts["rejects"] += len(found.rejects)
                     counts["redirects"] += outcome.reason == "redirect"
                     counts["dead" if isinstance(outcome, Dead) else "pages"] += 1
                 receipts.append(receipt)
             db.executemany(FINISH, pages)
+            new = self._add(db, now)
+            for receipt in receipts:
+                receipt.new_links = new[receipt.page] if receipt.applied else 0
+            counts["links"] = new.total()
             self._items.write(db)
             db.execute(COUNT, (*counts.values(), run))
         for page in ended:

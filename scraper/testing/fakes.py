@@ -43,9 +43,8 @@ class FakeFetcher:
                 answer = await answer
         if isinstance(answer, FetchError):
             raise answer
-        if isinstance(answer, Response):
-            answer.request = request
-            return answer
+        if isinstance(answer, Response):  # a new one, for each request has its own
+            return Response(answer.url, answer.status, answer.headers, answer.body, request, answer.seen)
         status, body = (answer, b"") if isinstance(answer, int) else (200, answer)
         if isinstance(body, str):
             body = body.encode()

@@ -6,8 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,7 +58,7 @@ SITES = {
 
 @dataclass(frozen=True)
 class Run:
-    """What one process cost. Seconds; memory in MB as the kernel counts it (its own children included)."""
+    """What one process cost, its own children included: seconds, and the peak of its memory in MB."""
 
     wall: float
     cpu: float
@@ -105,57 +103,35 @@ def command(contestant: str, site: Site, seeds: list[str], output: Path) -> list
         return [sys.executable, str(HERE / "scrapy_spider.py"), str(output), str(site.scrapy_per_host), start]
     limits = [f"concurrency={site.concurrency}", f"concurrency_per_host={site.per_host}"]
     settings = [word for limit in limits for word in ("-s", limit)]
-    return [
-        *SCRAPER,
-        "crawl",
-        str(HERE / "ours.py"),
-        "--db",
-        str(output),
-        "-q",
-        *settings,
-        "-a",
-        f"start={start}",
-    ]
-
-
-SCRAPER = [sys.executable, "-m", "scraper"]
+    scraper = [sys.executable, "-m", "scraper", "crawl", str(HERE / "ours.py")]
+    return [*scraper, "--db", str(output), "-q", *settings, "-a", f"start={start}"]
 
 
 def run(argv: list[str], log: Path, timeout: float = TIMEOUT) -> Run:
-    """Run a command to its end and account for it. Raises Failed, with its last words, when it fails or takes too long."""
+    """Run a command to its end, account for it. Raises Failed with its last words when it fails or takes too long."""
+    result = log.with_suffix(".cost")
     with log.open("wb") as out:
-        begin = time.monotonic()
         process = subprocess.Popen(
-            argv,
+            [sys.executable, "-IS", str(HERE / "account.py"), str(result), *argv],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=REPOSITORY,
             start_new_session=True,
         )
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            os.killpg(process.pid, signal.SIGKILL)
-
-        alarm = threading.Timer(timeout, stop)
-        alarm.daemon = True
-        alarm.start()
         try:
-            _, status, usage = os.wait4(process.pid, 0)
-            wall = time.monotonic() - begin
-            process.returncode = os.waitstatus_to_exitcode(status)
+            process.wait(timeout)
+            why = f"ended with status {process.returncode}"
+        except subprocess.TimeoutExpired:
+            why = f"took longer than {timeout:.0f} s"
         finally:
-            alarm.cancel()
-            if process.returncode is None:  # we were interrupted
+            if process.returncode is None:  # too late, or we were interrupted
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     if process.returncode != 0:
-        why = f"took longer than {timeout:.0f} s" if late.is_set() else f"ended with status {process.returncode}"
         said = log.read_text(encoding="utf-8", errors="replace")[-3000:]
         raise Failed(f"{why}: {' '.join(argv)[:300]}\n{said}")
-    return Run(wall=wall, cpu=usage.ru_utime + usage.ru_stime, rss=usage.ru_maxrss / 1024)
+    return Run(**json.loads(result.read_text(encoding="utf-8")))
 
 
 def items_of(contestant: str, output: Path) -> Items:

@@ -1,11 +1,10 @@
-"""Measure scraper against a bare tuned loop and against Scrapy, on static sites that nginx serves from the other core."""
+"""Measure scraper against a bare tuned loop and Scrapy, on static sites that nginx serves from the other core."""
 
 import argparse
 import json
 import os
 import platform
 import pstats
-import resource
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import report
 from contest import (
     CONTESTANTS,
     HERE,
@@ -90,8 +90,6 @@ def main() -> int:
                 return 0
             who = [name for name in CONTESTANTS if name not in chosen.skip]
             samples = [each for name in names for each in measure(SITES[name], who, chosen.runs, nginx, folder)]
-    import report  # after the last run: rich would weigh on the peak memory of the contestants
-
     report.show(samples, facts(pinned))
     if chosen.json:
         chosen.json.write_text(json.dumps(report.document(samples, facts(pinned)), indent=2) + "\n", encoding="utf-8")
@@ -115,8 +113,6 @@ def measure(site: Site, who: list[str], runs: int, nginx: Nginx, folder: Path) -
             result = (set(traffic.pages), items)
             expected = expected or result
             compare(contestant, site, expected, result)
-            if cost.rss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:
-                print(f"note: the peak memory of {contestant} is not above this program's own, which hides it")
             if number:
                 samples.append(line)
                 print(

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -127,10 +128,8 @@ class Nginx:
         nginx has one worker and writes a request's line before it turns to the next event, so once it has answered our
         mark, every line of the run is in the file.
         """
-        try:
+        with suppress(urllib.error.HTTPError):  # 404: there is no such page, being asked for it is the point
             urllib.request.urlopen(self.url(name, MARK)[0], timeout=10).close()
-        except urllib.error.HTTPError:
-            pass  # 404: there is no such page, being asked for it is the point
         with self._log(name).open(encoding="utf-8") as log:
             log.seek(self._read[name])
             lines = log.readlines()

@@ -1,10 +1,10 @@
 """Contestant (a): the fastest plain loop we know how to write, keeping no promise.
 
-No robots.txt, no retry, no redirect, no record of what is pending: a kill loses everything since the last batch, and one
-failed request ends the program. What it does do, it does with every trick we measured: uvloop; raw bytes into lexbor; no
-cookies, no time-outs, no decompression, no limit inside aiohttp (the number of workers is the limit); ready-made
-`yarl.URL`s; can_ada once for each different link of a page; msgspec; SQLite in batches of 100 on a thread; and a worker
-stays with its host while that host has links, so that its connection stays warm.
+No robots.txt, no retry, no redirect, no record of what is pending: a kill loses everything since the last batch, and
+one failed request ends the program. What it does do, it does with every trick we measured: uvloop; raw bytes into
+lexbor; no cookies, no time-outs, no decompression, no limit inside aiohttp (the number of workers is the limit);
+ready-made `yarl.URL`s; can_ada once for each different link of a page; msgspec; SQLite in batches of 100 on a thread;
+and a worker stays with its host while that host has links, so that its connection stays warm.
 
 usage: raw.py DATABASE WORKERS URL[,URL...]
 """

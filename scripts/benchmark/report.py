@@ -95,8 +95,8 @@ def heading(samples: list[Sample], name: str) -> str:
     if name == "start":
         return f"[bold]start[/]: {site.said}; medians of {runs}"
     return (
-        f"[bold]{name}[/]: {mine[0].pages:,} pages, {site.said}; at once {site.concurrency} in total and {site.per_host}"
-        f" to one host (Scrapy: 120 and {site.scrapy_per_host}); medians of {runs}"
+        f"[bold]{name}[/]: {mine[0].pages:,} pages, {site.said}; at once {site.concurrency} in total and"
+        f" {site.per_host} to one host (Scrapy: 120 and {site.scrapy_per_host}); medians of {runs}"
     )
 
 

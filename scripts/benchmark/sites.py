@@ -3,8 +3,8 @@
 *books* is the bundled bookshop, about 1,100 pages on one host. *wide* is six product pages of about 100 kB that nginx
 serves on 200 loopback addresses. *start* is a single page without links, to time start-to-exit.
 Every page answers the same six selectors: title, price, stock, rating, UPC, description.
-Run as a script (``python sites.py FOLDER``) it writes all three, so that the harness itself stays a small process:
-a child's peak memory as the kernel reports it starts at its parent's.
+
+usage: sites.py FOLDER
 """
 
 import random
@@ -36,7 +36,8 @@ def wide_page(number: int) -> str:
     """One product page: about 100 kB, about 1,500 elements, about 80 links of which most repeat the navigation."""
     dice = random.Random(number)
     menu = "".join(
-        f'<li class="menu__item"><a class="menu__link" data-pos="{n}" href="./{WIDE_PAGES[n % 6]}">{sentence(dice, 2)}</a></li>\n'
+        f'<li class="menu__item"><a class="menu__link" data-pos="{n}" href="./{WIDE_PAGES[n % 6]}">'
+        f"{sentence(dice, 2)}</a></li>\n"
         for n in range(30)
     )
     related = "".join(
@@ -48,7 +49,8 @@ def wide_page(number: int) -> str:
         f'<section class="review" id="review-{n}"><header><span class="by">{sentence(dice, 2)}</span> '
         f'<time datetime="2024-0{n % 9 + 1}-12">{n} days ago</time> <i class="icon star-{n % 5}"></i></header>'
         f"<p>{sentence(dice, 75)}</p><p>{sentence(dice, 40)}</p>"
-        f'<ul class="votes"><li>{dice.randrange(90)} found this <b>useful</b></li><li><span>report</span></li></ul></section>\n'
+        f'<ul class="votes"><li>{dice.randrange(90)} found this <b>useful</b></li>'
+        "<li><span>report</span></li></ul></section>\n"
         for n in range(76)
     )
     specs = "".join(

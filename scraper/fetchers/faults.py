@@ -1,0 +1,111 @@
+"""The one table from foreign exceptions to our tree.
+
+Every exception class of aiohttp's client has its own line (a test walks them); a subclass that aiohttp might add
+falls back on its nearest base. What is not in the table is a bug, here or there, and is not caught.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+from aiohttp import client_exceptions, http_exceptions
+
+from scraper import decompress, errors
+from scraper.deadline import Overdue
+from scraper.errors import FetchError
+from scraper.ledger import Dropped
+from scraper.request import Request
+from scraper.settings import Settings
+
+NO_CONNECTION = "no connection to {url}: {error}; check the address and that the server is up"
+NO_NAME = "the name in {url} does not resolve: {error}; check its spelling and your DNS"
+NO_PROXY = "no way to {url} through the proxy: {error}; check the setting proxy"
+NO_TLS = "no TLS connection to {url}: {error}; fix its certificate, or set verify_tls = false if you trust it anyway"
+SLOW_CONNECT = "no connection to {url} within {connect_timeout:g} s; raise connect_timeout if the host is just slow"
+HUNG_UP = "the connection to {url} broke before the response was whole: {error}; try again later"
+SILENT = "{url} was silent for {read_timeout:g} s; raise read_timeout if it is just slow"
+OVERDUE = "{url} was not whole within {total_timeout:g} s; raise total_timeout if it is just large"
+NOT_HTTP = "{url} did not answer in proper HTTP: {error}; only the server can mend that"
+NOT_SENT = "{method} {url} cannot be sent: {error}; check its URL, method, headers and cookies"
+REDIRECT = "{url} redirects to where nobody can follow: {error}"
+CUT = "the body of {url} is cut short: {error}; try again later"
+CORRUPT = "the body of {url} cannot be decoded: {error}; only the server can mend that"
+TOO_LARGE = "the body of {url} is larger than {max_body_size:,} bytes; raise max_body_size to have it"
+
+TABLE: dict[type[BaseException], tuple[type[FetchError], str]] = {
+    # no connection
+    aiohttp.ClientConnectorError: (errors.ConnectError, NO_CONNECTION),
+    aiohttp.ClientConnectorDNSError: (errors.DnsError, NO_NAME),
+    aiohttp.ClientProxyConnectionError: (errors.ProxyError, NO_PROXY),
+    aiohttp.ClientHttpProxyError: (errors.ProxyError, NO_PROXY),
+    client_exceptions.UnixClientConnectorError: (errors.ConnectError, NO_CONNECTION),
+    aiohttp.ClientSSLError: (errors.TlsError, NO_TLS),
+    aiohttp.ClientConnectorSSLError: (errors.TlsError, NO_TLS),
+    aiohttp.ClientConnectorCertificateError: (errors.TlsError, NO_TLS),
+    aiohttp.ServerFingerprintMismatch: (errors.TlsError, NO_TLS),
+    aiohttp.ConnectionTimeoutError: (errors.ConnectTimeout, SLOW_CONNECT),
+    aiohttp.ClientConnectionError: (errors.ConnectError, NO_CONNECTION),
+    # a connection that broke
+    Dropped: (errors.Disconnected, HUNG_UP),
+    aiohttp.ClientConnectionResetError: (errors.Disconnected, HUNG_UP),
+    aiohttp.ClientOSError: (errors.Disconnected, HUNG_UP),
+    aiohttp.ServerConnectionError: (errors.Disconnected, HUNG_UP),
+    aiohttp.ServerDisconnectedError: (errors.Disconnected, HUNG_UP),
+    aiohttp.ClientPayloadError: (errors.Disconnected, HUNG_UP),
+    aiohttp.UploadAbortedError: (errors.Disconnected, HUNG_UP),
+    aiohttp.EofStream: (errors.Disconnected, HUNG_UP),
+    OSError: (errors.Disconnected, HUNG_UP),
+    # time
+    aiohttp.ServerTimeoutError: (errors.ReadTimeout, SILENT),
+    aiohttp.SocketTimeoutError: (errors.ReadTimeout, SILENT),
+    asyncio.TimeoutError: (errors.ReadTimeout, SILENT),
+    Overdue: (errors.TotalTimeout, OVERDUE),
+    # not HTTP as the RFCs have it
+    aiohttp.ClientError: (errors.FetchError, NOT_HTTP),
+    aiohttp.ClientResponseError: (errors.ProtocolError, NOT_HTTP),
+    aiohttp.ContentTypeError: (errors.ProtocolError, NOT_HTTP),
+    aiohttp.WSServerHandshakeError: (errors.ProtocolError, NOT_HTTP),
+    aiohttp.WSMessageTypeError: (errors.ProtocolError, NOT_HTTP),
+    aiohttp.WebSocketError: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.HttpProcessingError: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.BadHttpMessage: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.BadHttpMethod: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.BadStatusLine: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.ContentEncodingError: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.ContentLengthError: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.DecompressSizeError: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.HttpBadRequest: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.InvalidHeader: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.InvalidURLError: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.LineTooLong: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.PayloadEncodingError: (errors.ProtocolError, NOT_HTTP),
+    http_exceptions.TransferEncodingError: (errors.ProtocolError, NOT_HTTP),
+    # what the request itself got wrong
+    aiohttp.InvalidURL: (errors.FetchError, NOT_SENT),
+    aiohttp.InvalidUrlClientError: (errors.FetchError, NOT_SENT),
+    aiohttp.NonHttpUrlClientError: (errors.FetchError, NOT_SENT),
+    ValueError: (errors.FetchError, NOT_SENT),
+    TypeError: (errors.FetchError, NOT_SENT),
+    # redirects, were aiohttp to follow them
+    aiohttp.TooManyRedirects: (errors.RedirectError, REDIRECT),
+    aiohttp.RedirectClientError: (errors.RedirectError, REDIRECT),
+    aiohttp.InvalidUrlRedirectClientError: (errors.RedirectError, REDIRECT),
+    aiohttp.NonHttpUrlRedirectClientError: (errors.RedirectError, REDIRECT),
+    # bodies
+    decompress.CutBody: (errors.BodyCut, CUT),
+    decompress.CorruptBody: (errors.BodyCorrupt, CORRUPT),
+    decompress.UnknownCoding: (errors.BodyCorrupt, CORRUPT),
+    decompress.OverLimit: (errors.BodyTooLarge, TOO_LARGE),
+}
+FOREIGN = tuple(TABLE)
+
+
+def fault(error: BaseException, request: Request, settings: Settings, status: int | None = None) -> FetchError:
+    """The error of our tree for one of ``FOREIGN``; it names the URL, what happened and what to do."""
+    kind, text = next(TABLE[each] for each in type(error).__mro__ if each in TABLE)
+    limits = {name: getattr(settings, name) for name in settings.__struct_fields__}
+    words = str(error) or type(error).__name__
+    found = kind(text.format(url=request.url, method=request.method, error=words, **limits), request=request)
+    found.status = status
+    return found

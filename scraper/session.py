@@ -1,0 +1,216 @@
+"""SessionPool: the one aiohttp session of a crawl.
+
+Two of aiohttp's own services are switched off and done here, cheaper or better: its total time-out (25 µs a
+request; ours is one timer for all of them) and its hidden re-send (which may take another stale connection;
+ours takes a fresh one and is counted).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from types import SimpleNamespace
+from typing import Any, Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.connector import Connection
+from multidict import CIMultiDict
+from yarl import URL
+
+from scraper.deadline import Deadline, Deadlines
+from scraper.ledger import Dropped, LedgerConnector, Wire
+from scraper.log import Logger
+from scraper.page import HostLedger
+from scraper.request import Request
+from scraper.settings import Settings
+
+ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+ACCEPT_ENCODING = "gzip, deflate, br, zstd"
+LONGEST_LINE = 65_536  # bytes of one header; aiohttp's 8,190 refuses real sites
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods that may be sent again after a dropped connection (RFC 9110 section 9.2.2)."""
+
+
+class Answer(aiohttp.ClientResponse):
+    """A response that remembers its connection, which may serve others before its body is looked at."""
+
+    wire: Wire
+    reused = False
+
+    def start(self, connection: Connection) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
+        wire = connection.protocol
+        assert isinstance(wire, Wire)
+        self.wire = wire
+        self.reused = wire.served > 1
+        return super().start(connection)
+
+
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Cookies belong to requests; aiohttp's dummy would still parse every Set-Cookie."""
+
+    def update_cookies_from_headers(self, headers: Iterable[str], response_url: URL) -> None:
+        pass
+
+
+class SessionPool:
+    """The pooled session and its ledger; ``async with`` it or ``await close()``.
+
+    Nothing is made before the first request, which must be in a running loop; all others belong to that loop.
+    ``resolver`` replaces aiohttp's own (aiodns when installed, else a thread).
+    """
+
+    def __init__(self, settings: Settings, resolver: AbstractResolver | None = None) -> None:
+        self._settings = settings
+        self._resolver = resolver
+        self._session: aiohttp.ClientSession | None = None
+        self._connector: LedgerConnector | None = None
+        self._deadlines = Deadlines(settings.total_timeout)
+        self.details = Details() if settings.trace_connections else None
+        """What only aiohttp's trace hooks see; None unless ``trace_connections`` is set."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def send(self, request: Request) -> Answer:
+        """Send it and wait for the head of the answer; redirects are not followed, the body is not read.
+
+        A request whose reused connection breaks before the answer is sent once more, at once, on a fresh
+        connection, if its method is idempotent. Raises aiohttp's errors.
+        """
+        try:
+            return await self._ask(request)
+        except Dropped as drop:
+            if request.method not in IDEMPOTENT:
+                raise
+            self._open()[1].record(drop.host).resent += 1
+        return await self._ask(request, middlewares=(self._freshly,))
+
+    def deadline(self) -> Deadline:
+        """A ``with`` block that raises Overdue when it takes longer than ``total_timeout``."""
+        return self._deadlines.one()
+
+    def ledger(self) -> list[HostLedger]:
+        """Copies of the counts since the last ``take``."""
+        return self._connector.ledger() if self._connector is not None else []
+
+    def take(self) -> list[HostLedger]:
+        """The counts since the last ``take`` (``peak`` is absolute); then hosts without connections are
+        forgotten, so that memory is that of the hosts in use."""
+        return self._connector.take() if self._connector is not None else []
+
+    async def close(self) -> None:
+        """Close every connection. Requests in flight fail; the ledger can still be read."""
+        self._deadlines.stop()
+        if self._session is not None and not self._session.closed:
+            await self._session.close()
+            if self.details is not None:
+                log = Logger("scraper.session")
+                log.info("connections", **dataclasses.asdict(self.details))
+
+    def _ask(self, request: Request, **options: Any) -> Coroutine[Any, Any, Answer]:
+        headers = request.headers
+        if request.cookies:
+            pairs = [f"{name}={value}" for name, value in request.cookies.items()]
+            merged = CIMultiDict(headers or {})
+            pairs = merged.popall("Cookie", []) + pairs
+            merged["Cookie"] = "; ".join(pairs)
+            headers = dict(merged)
+        # The context manager that session.request() wraps around this coroutine is not needed.
+        return self._open()[0]._request(  # type: ignore[return-value]
+            request.method,
+            URL(request.url, encoded=True),
+            headers=headers,
+            data=request.body,
+            allow_redirects=False,
+            **options,
+        )
+
+    async def _freshly(self, req: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        self._open()[1].fresh = True
+        return await handler(req)
+
+    def _open(self) -> tuple[aiohttp.ClientSession, LedgerConnector]:
+        if self._session is not None and self._connector is not None:
+            return self._session, self._connector
+        settings = self._settings
+        keep = settings.keepalive_timeout
+        self._connector = LedgerConnector(
+            read_timeout=settings.read_timeout,
+            limit=settings.concurrency,
+            limit_per_host=settings.concurrency_per_host,
+            # 0 means none: aiohttp would keep the connections and never use them.
+            **({"keepalive_timeout": keep} if keep > 0 else {"force_close": True}),
+            ttl_dns_cache=settings.dns_cache_ttl,
+            ssl=settings.verify_tls,
+            resolver=self._resolver,
+        )
+        headers = CIMultiDict({"Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING})
+        headers["User-Agent"] = settings.user_agent
+        headers.update(settings.headers)
+        self._session = aiohttp.ClientSession(
+            connector=self._connector,
+            headers=headers,
+            cookie_jar=_NoCookies(),
+            response_class=Answer,
+            # "connect" bounds name look-up, TCP and TLS together.
+            timeout=aiohttp.ClientTimeout(
+                total=None, connect=settings.connect_timeout, sock_read=settings.read_timeout
+            ),
+            proxy=settings.proxy,
+            trust_env=False,
+            auto_decompress=False,
+            raise_for_status=False,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
+            trace_configs=[_tracing(self.details)] if self.details is not None else None,
+        )
+        self._session._retry_connection = False
+        return self._session, self._connector
+
+
+@dataclass(slots=True)
+class Details:
+    """What only trace hooks see: name look-ups by the cache or not, requests that had to queue inside the
+    connector (none, or a slot let too many through) and seconds from request to response head."""
+
+    dns_cached: int = 0
+    dns_looked_up: int = 0
+    queued: int = 0
+    answers: int = 0
+    head_seconds: float = 0.0
+    head_slowest: float = 0.0
+
+
+def _tracing(details: Details) -> aiohttp.TraceConfig:
+    config = aiohttp.TraceConfig()
+
+    async def begun(_: Any, context: SimpleNamespace, __: Any) -> None:
+        context.begun = monotonic()
+
+    async def ended(_: Any, context: SimpleNamespace, __: Any) -> None:
+        took = monotonic() - context.begun
+        details.answers += 1
+        details.head_seconds += took
+        details.head_slowest = max(details.head_slowest, took)
+
+    async def cached(*_: Any) -> None:
+        details.dns_cached += 1
+
+    async def looked_up(*_: Any) -> None:
+        details.dns_looked_up += 1
+
+    async def queued(*_: Any) -> None:
+        details.queued += 1
+
+    config.on_request_start.append(begun)
+    config.on_request_end.append(ended)
+    config.on_dns_cache_hit.append(cached)
+    config.on_dns_cache_miss.append(looked_up)
+    config.on_connection_queued_start.append(queued)
+    return config

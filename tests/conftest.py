@@ -1,0 +1,75 @@
+"""What several tests need: the demo site on a real socket, and the command line as a process of its own."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scraper.testing.bookshop import serve
+
+ROOT = Path(__file__).resolve().parents[1]
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+StartCli = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="session")
+def bookshop_url() -> Iterator[str]:
+    """The demo site on a free port of loopback. It has a thread of its own, so that blocking tests can use it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="bookshop")
+    thread.start()
+    runner = asyncio.run_coroutine_threadsafe(serve(), loop).result()
+    host, port = runner.addresses[0][:2]
+    yield f"http://{host}:{port}/"
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours without any setting of the developer's, able to import this very checkout."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SCRAPER_")}
+    return ours | {"PYTHONPATH": str(ROOT)} | more
+
+
+@pytest.fixture
+def start_cli(tmp_path: Path) -> Iterator[StartCli]:
+    """``start_cli("crawl", "books", SCRAPER_X="1")``: the command begun in a scratch folder; killed at the end."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, **variables: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scraper", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        begun.append(process)
+        return process
+
+    yield start
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def cli(start_cli: StartCli) -> Cli:
+    """``cli("crawl", "books")``: the command run to its end in a scratch folder."""
+
+    def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        process = start_cli(*arguments, **variables)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run

@@ -1,0 +1,411 @@
+"""The pool and its ledger, compared with what the server itself counted."""
+
+import asyncio
+import dataclasses
+import ssl
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+import trustme
+import uvloop
+from aiohttp.resolver import AsyncResolver
+from sockets import Asked, Names, Reply, Server, always, page
+
+from scraper.deadline import Deadlines, Overdue
+from scraper.errors import Disconnected
+from scraper.fetchers.http import HttpFetcher
+from scraper.ledger import COUNTS, Wire
+from scraper.page import HostLedger
+from scraper.request import Request
+from scraper.session import ACCEPT_ENCODING, SessionPool
+from scraper.settings import Settings
+from scraper.url import host_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy")
+
+
+@pytest.fixture(params=[asyncio.DefaultEventLoopPolicy(), uvloop.EventLoopPolicy()], ids=["asyncio", "uvloop"])
+def event_loop_policy(request: pytest.FixtureRequest) -> object:
+    return request.param
+
+
+def one(pool: SessionPool) -> HostLedger:
+    (found,) = pool.ledger()
+    return found
+
+
+def agree(pool: SessionPool, server: Server) -> HostLedger:
+    """The identity that scraper/ledger.py promises."""
+    ours = one(pool)
+    assert ours.host == host_of(server.url())
+    assert ours.opened == server.accepted
+    assert ours.requests - ours.unanswered == server.answered
+    assert server.answered <= server.requests <= ours.requests
+    assert ours.requests - ours.reused == sum(1 for each in server.sockets if each)
+    return ours
+
+
+async def fetch(pool: SessionPool, server: Server, times: int, at_once: int = 1, **options: object) -> list[bool]:
+    """GET so many pages; says of each whether its connection was used before."""
+    fetcher = HttpFetcher(pool, Settings(**options))  # type: ignore[arg-type]
+    work = iter(range(times))
+    reused: list[bool] = []
+
+    async def worker() -> None:
+        for number in work:
+            response = await fetcher.fetch(Request(server.url(f"/{number}")))
+            assert response.body == b"<p>hello</p>"
+            reused.append(response.seen.reused)
+
+    await asyncio.gather(*(worker() for _ in range(at_once)))
+    return reused
+
+
+async def test_keep_alive_is_one_connection() -> None:
+    async with Server() as server, SessionPool(Settings()) as pool:
+        assert await fetch(pool, server, 5) == [False, True, True, True, True]
+        ours = agree(pool, server)
+    assert dataclasses.replace(ours, connect=0.0, saved=0.0) == HostLedger(
+        ours.host, requests=5, reused=4, opened=1, peak=1, dns=ours.dns
+    )
+    assert ours.connect > 0
+    assert ours.saved == pytest.approx(4 * (ours.connect + ours.dns))
+
+
+async def test_connection_close_is_a_connection_each() -> None:
+    async with Server(always(page(close=True))) as server, SessionPool(Settings()) as pool:
+        assert not any(await fetch(pool, server, 4))
+        await server.until(lambda: not server.open)
+        ours = agree(pool, server)
+        assert (ours.opened, ours.reused, ours.closed_by_peer, ours.dropped) == (4, 0, 4, 0)
+        assert ours.closed_by_peer == server.hung_up
+
+
+async def test_http_1_0_is_a_connection_each() -> None:
+    old = Reply(b"HTTP/1.0 200 OK\r\n\r\n<p>hello</p>", close=True)
+    async with Server(always(old)) as server, SessionPool(Settings()) as pool:
+        await fetch(pool, server, 3)
+        await server.until(lambda: not server.open)
+        ours = agree(pool, server)
+        assert (ours.opened, ours.closed_by_peer) == (3, server.hung_up)
+
+
+async def test_server_idle_time_out_shorter_than_ours() -> None:
+    async with Server(idle=0.01) as server, SessionPool(Settings(keepalive_timeout=30)) as pool:
+        for _ in range(3):
+            await fetch(pool, server, 1)
+            await server.until(lambda: not server.open)
+        ours = agree(pool, server)
+        assert (ours.opened, ours.reused, ours.dropped, ours.closed_by_peer) == (3, 0, 0, 3)
+
+
+async def test_hang_up_between_requests() -> None:
+    async with Server() as server, SessionPool(Settings()) as pool:
+        for _ in range(3):
+            await fetch(pool, server, 4, at_once=4)
+            await server.hang_up()
+        ours = agree(pool, server)
+        assert ours.closed_by_peer == server.hung_up == server.accepted
+        assert ours.dropped == 0
+
+
+@pytest.mark.parametrize("says", [True, False])
+async def test_server_that_drops_every_socket_after_three_requests(says: bool) -> None:
+    def behave(asked: Asked) -> Reply:
+        last = asked.nth == 3
+        return page(close=says and last) if says or not last else dataclasses.replace(page(), close=True)
+
+    async with Server(behave) as server, SessionPool(Settings()) as pool:
+        await fetch(pool, server, 10)
+        ours = agree(pool, server)
+        assert ours.requests - ours.resent == 10
+        assert ours.dropped == ours.resent
+        if says:
+            assert server.sockets == [3, 3, 3, 1]
+            assert (ours.opened, ours.reused, ours.dropped) == (4, 6, 0)
+
+
+async def test_server_that_says_keep_alive_and_closes_anyway() -> None:
+    liar = dataclasses.replace(page(Connection="keep-alive", Keep_Alive="timeout=60"), close=True)
+    async with Server(always(liar)) as server, SessionPool(Settings()) as pool:
+        await fetch(pool, server, 6)
+        await server.until(lambda: not server.open)
+        ours = agree(pool, server)
+        assert ours.opened == 6
+        assert ours.closed_by_peer == server.hung_up == 6
+        assert ours.requests - ours.resent == 6
+
+
+@pytest.mark.parametrize("cap", [1, 4, 16])
+async def test_per_host_cap(cap: int) -> None:
+    def behave(asked: Asked) -> Reply:
+        return page(held=asked.total <= cap)  # so that all connections are needed at once
+
+    settings = Settings(concurrency=64, concurrency_per_host=cap)
+    async with Server(behave) as server, SessionPool(settings) as pool:
+        work = asyncio.ensure_future(fetch(pool, server, 5 * cap, at_once=cap))
+        await server.until(lambda: server.requests == cap)
+        server.release()
+        await work
+        ours = agree(pool, server)
+        assert (ours.requests, ours.opened, ours.reused, ours.peak) == (5 * cap, cap, 4 * cap, cap)
+
+
+async def test_the_connector_is_a_safety_belt() -> None:
+    settings = Settings(concurrency=64, concurrency_per_host=3, trace_connections=True)
+    async with Server() as server, SessionPool(settings) as pool:
+        await fetch(pool, server, 40, at_once=20)
+        ours = agree(pool, server)
+        assert ours.peak == server.peak == 3
+        assert pool.details is not None
+        assert pool.details.queued >= 17
+        assert pool.details.answers == 40
+
+
+def swallows_second(how: dict[str, bool]) -> Callable[[Asked], Reply]:
+    """Answers the first request of each socket; reads the second, and ends without a word."""
+    return lambda asked: page() if asked.nth == 1 else Reply(**how)
+
+
+@pytest.mark.parametrize("how", [{"close": True}, {"reset": True}], ids=["close", "reset"])
+async def test_keep_alive_race_does_not_show_for_get(how: dict[str, bool]) -> None:
+    async with Server(swallows_second(how)) as server, SessionPool(Settings()) as pool:
+        await fetch(pool, server, 1)
+        assert await fetch(pool, server, 1) == [False]
+        assert [asked.path for asked in server.asked] == ["/0", "/0", "/0"]
+        ours = agree(pool, server)
+        assert (ours.dropped, ours.resent, ours.unanswered, ours.closed_by_peer) == (1, 1, 1, 1)
+        assert (ours.requests, ours.opened, ours.reused) == (3, 2, 1)
+
+
+async def test_a_resent_request_takes_a_fresh_connection_though_others_are_idle() -> None:
+    def behave(asked: Asked) -> Reply:
+        return page(held=asked.total <= 4) if asked.nth == 1 else Reply(close=True)
+
+    async with Server(behave) as server, SessionPool(Settings()) as pool:
+        work = asyncio.ensure_future(fetch(pool, server, 4, at_once=4))
+        await server.until(lambda: server.requests == 4)
+        server.release()
+        await work
+        await fetch(pool, server, 1)  # three idle ones are left, all of them traps
+        ours = agree(pool, server)
+        assert (ours.dropped, ours.resent, ours.opened) == (1, 1, 5)
+
+
+async def test_post_is_never_sent_twice() -> None:
+    async with Server(swallows_second({"close": True})) as server, SessionPool(Settings()) as pool:
+        await fetch(pool, server, 1)
+        with pytest.raises(Disconnected) as caught:
+            await HttpFetcher(pool, Settings()).fetch(Request(server.url("/buy"), method="POST", body="one"))
+        assert caught.value.transient
+        assert [asked.method for asked in server.asked] == ["GET", "POST"]
+        ours = agree(pool, server)
+        assert (ours.dropped, ours.resent) == (1, 0)
+
+
+async def test_a_new_connection_that_drops_is_a_failed_attempt() -> None:
+    async with Server(always(Reply(close=True))) as server, SessionPool(Settings()) as pool:
+        with pytest.raises(Disconnected):
+            await fetch(pool, server, 1)
+        assert server.sockets == [1]
+        ours = agree(pool, server)
+        assert (ours.dropped, ours.resent, ours.unanswered, ours.closed_by_peer) == (0, 0, 1, 1)
+
+
+async def test_an_answer_nobody_asked_for_is_not_given_to_the_next() -> None:
+    stray = page(b"not for you", "408 Request Timeout")
+    double = Reply(page().data + stray.data)
+
+    def behave(asked: Asked) -> Reply:
+        return double if asked.total == 1 else page()
+
+    async with Server(behave) as server, SessionPool(Settings()) as pool:
+        await fetch(pool, server, 2)  # checks the bodies
+        assert server.accepted == one(pool).opened == 2
+        for each in server.open:
+            each.transport.write(stray.data)
+        await server.until(lambda: not server.open)
+        await fetch(pool, server, 1)
+        assert one(pool).opened == 3
+        assert one(pool).closed_by_peer == 2
+
+
+async def test_no_keep_alive_at_all() -> None:
+    async with Server() as server, SessionPool(Settings(keepalive_timeout=0)) as pool:
+        await fetch(pool, server, 3)
+        await server.until(lambda: not server.open)
+        ours = agree(pool, server)
+        assert (ours.opened, ours.closed_by_peer) == (3, 0)
+        assert server.asked[0].headers["connection"] == "close"
+
+
+async def test_take_gives_each_count_once_and_forgets_idle_hosts() -> None:
+    async with Server() as server, SessionPool(Settings()) as pool:
+        await fetch(pool, server, 3)
+        first = pool.take()
+        await fetch(pool, server, 2)
+        second = pool.take()
+        assert [each.requests for each in first + second] == [3, 2]
+        assert [each.opened for each in first + second] == [1, 0]
+        assert second[0].peak == 1
+        assert pool.take() == []
+        await server.hang_up()
+        (third,) = pool.take()
+        assert third == HostLedger(third.host, closed_by_peer=1, peak=1)
+        assert pool.ledger() == []
+        await fetch(pool, server, 1)
+        assert one(pool).opened == 1
+
+
+async def test_every_count_is_taken() -> None:
+    assert set(COUNTS) | {"host", "peak"} == {each.name for each in dataclasses.fields(HostLedger)}
+
+
+async def test_hosts_have_their_own_records() -> None:
+    async with Server() as one_server, Server() as other, SessionPool(Settings()) as pool:
+        await fetch(pool, one_server, 2)
+        await fetch(pool, other, 3)
+        counts = {each.host: each.requests for each in pool.ledger()}
+        assert counts == {host_of(one_server.url()): 2, host_of(other.url()): 3}
+
+
+async def test_names_are_looked_up_once_and_timed() -> None:
+    async with Names({"shop.example": "127.0.0.1"}) as names, Server(host="shop.example") as server:
+        resolver = AsyncResolver(nameservers=["127.0.0.1"], udp_port=names.port)
+        async with SessionPool(Settings(), resolver) as pool:
+            await fetch(pool, server, 1)
+            await server.hang_up()
+            await fetch(pool, server, 1)
+            ours = agree(pool, server)
+            assert names.asked.count("shop.example") <= 2  # its A and AAAA records
+            assert ours.dns > 0
+            assert ours.connect > 0
+        await resolver.close()
+
+
+async def test_tls_time_is_told_from_tcp_time() -> None:
+    async with Server(tls=certificate()) as server, SessionPool(Settings(verify_tls=False)) as pool:
+        await fetch(pool, server, 3)
+        ours = agree(pool, server)
+        assert (ours.opened, ours.reused) == (1, 2)
+        assert ours.tls > 0
+        assert ours.connect > 0
+    async with Server() as server, SessionPool(Settings()) as pool:
+        await fetch(pool, server, 1)
+        assert one(pool).tls == 0
+
+
+def certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+async def test_what_is_sent() -> None:
+    settings = Settings(user_agent="shopper/2", headers={"accept-language": "eo", "X-Crawl": "1"})
+    async with Server() as server, SessionPool(settings) as pool:
+        fetcher = HttpFetcher(pool, settings)
+        await fetcher.fetch(
+            Request(server.url("/a?b=%2F&c=1+2"), headers={"x-crawl": "2"}, cookies={"a": "1", "b": "x=y"})
+        )
+        await fetcher.fetch(Request(server.url(), headers={"Cookie": "c=3"}, cookies={"d": "4"}))
+        first, second = server.asked
+        assert first.path == "/a?b=%2F&c=1+2"
+        assert first.headers["user-agent"] == "shopper/2"
+        assert first.headers["accept-encoding"] == ACCEPT_ENCODING
+        assert first.headers["accept-language"] == "eo"
+        assert first.headers["x-crawl"] == "2"
+        assert first.headers["cookie"] == "a=1; b=x=y"
+        assert second.headers["cookie"] == "c=3; d=4"
+
+
+async def test_cookies_are_not_kept() -> None:
+    async with Server(always(page(Set_Cookie="a=1"))) as server, SessionPool(Settings()) as pool:
+        await fetch(pool, server, 2)
+        assert "cookie" not in server.asked[1].headers
+
+
+async def test_closing_twice_and_unused() -> None:
+    pool = SessionPool(Settings())
+    await pool.close()
+    async with Server() as server:
+        await fetch(pool, server, 1)
+        await pool.close()
+        await pool.close()
+        await server.until(lambda: not server.open)
+        assert one(pool).requests == 1
+
+
+def test_aiohttp_still_has_the_seams_we_use() -> None:
+    async def look() -> None:
+        async with SessionPool(Settings()) as pool:
+            session, connector = pool._open()
+            assert hasattr(session, "_retry_connection")
+            for name in ("_get", "_create_connection", "_resolve_host", "_factory", "_acquired", "_close"):
+                assert hasattr(aiohttp.TCPConnector, name) or hasattr(connector, name)
+        for name in ("_reschedule_timeout", "_drop_timeout", "_on_read_timeout", "feed_data", "eof_received"):
+            assert callable(getattr(Wire.__mro__[1], name))
+
+    asyncio.run(look())
+
+
+async def test_a_deadline_interrupts() -> None:
+    deadlines = Deadlines(0.01)
+    with pytest.raises(Overdue), deadlines.one():
+        await asyncio.Event().wait()
+    task = asyncio.current_task()
+    assert task is not None and task.cancelling() == 0
+    with deadlines.one():
+        pass  # what is done in time is left alone
+    deadlines.stop()
+
+
+async def test_a_cancel_from_outside_a_deadline_stays_a_cancel() -> None:
+    deadlines = Deadlines(60)
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        with deadlines.one():
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    deadlines.stop()
+
+
+async def test_a_cancel_at_the_same_time_as_a_deadline_stays_a_cancel() -> None:
+    deadlines = Deadlines(0.01)
+
+    async def work() -> None:
+        with deadlines.one() as _:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                raise
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(work())
+    deadlines.stop()
+
+
+async def test_deadlines_come_in_the_order_they_began() -> None:
+    deadlines = Deadlines(0.01)
+    order: list[int] = []
+
+    async def work(number: int) -> None:
+        try:
+            with deadlines.one():
+                await asyncio.Event().wait()
+        except Overdue:
+            order.append(number)
+
+    await asyncio.gather(*(work(number) for number in range(5)))
+    assert order == [0, 1, 2, 3, 4]

@@ -1,0 +1,173 @@
+"""Settings: where they come from, which wins, how text is read, what an error says."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from scraper.errors import SettingsError
+from scraper.settings import NAMES, SCRAPY_NAMES, Settings, convert, load
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "scraper.toml").write_text("delay = 1\nconcurrency = 2\nread_timeout = 3\njitter = 4\n")
+    return tmp_path
+
+
+def test_the_nearest_source_wins(folder):
+    settings = load(
+        {"delay": 40.0},
+        spider={"delay": 20.0, "concurrency": 21},
+        environment={"SCRAPER_DELAY": "30", "SCRAPER_CONCURRENCY": "31", "SCRAPER_READ_TIMEOUT": "32", "PATH": "/bin"},
+        folder=folder,
+    )
+    assert (settings.delay, settings.concurrency, settings.read_timeout, settings.jitter) == (40.0, 31, 32.0, 4.0)
+    spider = load(spider={"concurrency": 21}, environment={}, folder=folder)
+    assert (spider.concurrency, spider.delay) == (21, 1.0)
+
+
+def test_without_any_source_the_defaults_hold(tmp_path):
+    assert load(environment={}, folder=tmp_path) == Settings()
+
+
+def test_the_process_environment_and_the_working_folder_are_read(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SCRAPER_JITTER", "0.25")
+    settings = load()
+    assert (settings.jitter, settings.concurrency) == (0.25, 2)
+
+
+def test_settings_do_not_change():
+    with pytest.raises(AttributeError):
+        Settings().delay = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("concurrency", "8", 8),
+        ("concurrency", " 8 ", 8),
+        ("delay", "0.5", 0.5),
+        ("delay", "1", 1.0),
+        ("obey_robots", "true", True),
+        ("obey_robots", "False", False),
+        ("obey_robots", "0", False),
+        ("obey_robots", "no", False),
+        ("verify_tls", "ON", True),
+        ("handle_statuses", "404", (404,)),
+        ("handle_statuses", "404,410", (404, 410)),
+        ("handle_statuses", " 404 , 410, ", (404, 410)),
+        ("handle_statuses", "[404, 410]", (404, 410)),
+        ("handle_statuses", "all", "all"),
+        ("handle_statuses", "ALL", "all"),
+        ("handle_statuses", "", ()),
+        ("retry_statuses", "500", (500,)),
+        ("retry_statuses", "", ()),
+        ("headers", '{"Accept": "text/html, */*"}', {"Accept": "text/html, */*"}),
+        ("user_agent", "Mozilla/5.0 (X11, Linux) {a}", "Mozilla/5.0 (X11, Linux) {a}"),
+        ("user_agent", "[bot]", "[bot]"),
+        ("proxy", "http://127.0.0.1:3128", "http://127.0.0.1:3128"),
+        ("proxy", "", None),
+        ("log_level", "DEBUG", "debug"),
+        ("spiders", "my spiders, really", "my spiders, really"),
+    ],
+)
+def test_text_becomes_the_type_of_the_setting(name, text, value, tmp_path):
+    assert getattr(load({name: text}, environment={}, folder=tmp_path), name) == value
+    assert getattr(load(environment={f"SCRAPER_{name.upper()}": text}, folder=tmp_path), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("handle_statuses", 404, (404,)),
+        ("handle_statuses", [404, 410], (404, 410)),
+        ("handle_statuses", {404}, (404,)),
+        ("delay", 1, 1.0),
+        ("headers", {"A": "b"}, {"A": "b"}),
+        ("proxy", None, None),
+        ("data", Path("some/where"), "some/where"),
+    ],
+)
+def test_values_of_python_are_taken_as_they_are(name, given, value):
+    assert convert(name, given, "here") == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("concurrency", "0"),
+        ("concurrency", "many"),
+        ("concurrency", None),
+        ("concurrency", True),
+        ("delay", "-1"),
+        ("delay", "1,5"),
+        ("delay", "nan"),
+        ("delay", float("inf")),
+        ("connect_timeout", "0"),
+        ("jitter", "11"),
+        ("obey_robots", "perhaps"),
+        ("handle_statuses", "99"),
+        ("handle_statuses", "40x"),
+        ("retry_statuses", "5"),
+        ("headers", "A=b"),
+        ("headers", "{bad"),
+        ("headers", {"A": 1}),
+        ("log_level", "loud"),
+        ("user_agent", 5),
+    ],
+)
+def test_a_bad_value_names_the_setting_the_source_and_what_was_given(name, value):
+    with pytest.raises(SettingsError) as caught:
+        convert(name, value, "the arguments")
+    message = str(caught.value)
+    assert f"setting {name} from the arguments: {value!r} is not" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("concurency", "did you mean 'concurrency'"),
+        ("Concurrency", "did you mean 'concurrency'"),
+        ("user-agent", "did you mean 'user_agent'"),
+        ("CONCURRENT_REQUESTS", "here it is called 'concurrency'"),
+        ("download_delay", "here it is called 'delay'"),
+        ("zzz", r"see docs/settings\.md"),
+    ],
+)
+def test_an_unknown_setting_names_the_nearest_or_ours(name, says):
+    with pytest.raises(SettingsError, match=f"unknown setting '{name}' in here; {says}"):
+        convert(name, 1, "here")
+
+
+def test_every_name_of_scrapys_leads_to_one_of_ours():
+    assert set(SCRAPY_NAMES.values()) <= set(NAMES)
+
+
+def test_each_source_is_named_when_it_is_wrong(tmp_path):
+    file = tmp_path / "scraper.toml"
+    for sources, says in (
+        ({"arguments": {"nope": 1}}, "in the arguments"),
+        ({"spider": {"nope": 1}}, "in the spider's settings"),
+        ({"environment": {"SCRAPER_DELAI": "1"}}, "in the environment; did you mean 'delay'"),
+    ):
+        with pytest.raises(SettingsError, match=says):
+            load(**{"environment": {}, "folder": tmp_path, **sources})
+    file.write_text("nope = 1")
+    with pytest.raises(SettingsError) as caught:
+        load(environment={}, folder=tmp_path)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"delay = ", b"\xff\xfe", b"a = 1\na = 2"])
+def test_a_file_that_is_no_toml_is_named(content, tmp_path):
+    (tmp_path / "scraper.toml").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"cannot read .*scraper\.toml"):
+        load(environment={}, folder=tmp_path)
+
+
+def test_the_defaults_are_valid_themselves():
+    for field in msgspec.structs.fields(Settings):
+        value = getattr(Settings(), field.name)
+        assert convert(field.name, value, "the defaults") == value
