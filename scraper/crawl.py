@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from scraper.fetchers.http import HttpFetcher
 from scraper.log import Logger, configure
 from scraper.page import HostLedger, Outcome, Receipt, Retry, Run, Snapshot
 from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle
+from scraper.process import run_alone
 from scraper.retry import default_policy
 from scraper.robots import RobotsFetcher
 from scraper.session import SessionPool
@@ -305,56 +305,14 @@ def run_crawl(one: Crawl, beside: Callable[[Crawl], Any] | None = None) -> Crawl
     ``beside`` makes a coroutine that runs next to it, such as a progress display.
     """
 
-    async def main() -> CrawlReport:
-        with _signals(one):
-            companion = asyncio.ensure_future(beside(one)) if beside is not None else None
-            try:
-                return await one.run()
-            finally:
-                if companion is not None:
-                    companion.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await companion
-
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    async def work() -> CrawlReport:
+        companion = asyncio.ensure_future(beside(one)) if beside is not None else None
         try:
-            return runner.run(main())
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt("stopped at once by a second signal; the next crawl resumes") from None
+            return await one.run()
+        finally:
+            if companion is not None:
+                companion.cancel()
+                with suppress(asyncio.CancelledError):
+                    await companion
 
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # not made for this platform
-        return None
-    return uvloop.new_event_loop
-
-
-class _signals:
-    """``with _signals(crawl):`` the first SIGINT or SIGTERM drains, the second aborts."""
-
-    def __init__(self, one: Crawl) -> None:
-        self._one = one
-        self._count = 0
-
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            # Not in the main thread, or not on this platform: then the caller stops the crawl.
-            with suppress(ValueError, RuntimeError, NotImplementedError):
-                loop.add_signal_handler(each, self._on_signal, each)
-
-    def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
-        for each in (signal.SIGINT, signal.SIGTERM):
-            with suppress(ValueError, RuntimeError, NotImplementedError):
-                loop.remove_signal_handler(each)
-
-    def _on_signal(self, number: signal.Signals) -> None:
-        self._count += 1
-        if self._count == 1:
-            log.warning("draining", signal=number.name, hint="again to stop at once; nothing is lost either way")
-            self._one.stop(number.name)
-        else:
-            self._one.abort()
+    return run_alone(one, work)

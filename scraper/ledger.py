@@ -117,24 +117,25 @@ class Wire(ResponseHandler):
     def close(self) -> None:
         if self.transport is not None and self._should_close and self._exception is None and not self._single:
             self._ended_by_peer()  # it said so in its last answer
-        self._settle()
+        self.lost()
         super().close()
 
     def abort(self) -> None:
-        self._settle()
+        self.lost()
         super().abort()
 
     def lost(self) -> None:
-        """The connection is gone. Also called for one that failed before it was handed out."""
+        """The connection is gone, or on its way: nothing more will be counted.
+
+        Also called for one that failed before it was handed out.
+        """
         if not self._lost:
             self._lost = True
-            self._settle()
+            if self._state == _ASKED:
+                self._state = _ANSWERED
+                self.record.unanswered += 1
             self.record.open -= 1
             self.record.live -= 1
-
-    def hand_over(self) -> None:
-        """Another Wire speaks on this connection from now on (TLS inside a proxy's tunnel)."""
-        self._lost = True
 
     def time_out(self) -> None:
         self._on_read_timeout()
@@ -147,11 +148,6 @@ class Wire(ResponseHandler):
 
     def _drop_timeout(self) -> None:
         self.heard = 0.0
-
-    def _settle(self) -> None:
-        if self._state == _ASKED:
-            self._state = _ANSWERED
-            self.record.unanswered += 1
 
     def _ended_by_peer(self) -> None:
         if not self._by_peer:
@@ -264,8 +260,7 @@ class LedgerConnector(aiohttp.TCPConnector):
         wire = Wire(self._loop, record, self._force_close)
         before, opening.wire = opening.wire, wire
         if before is not None and before.transport is not None:
-            before.hand_over()
-            return wire
+            return wire  # TLS in a proxy's tunnel: the same connection; the one before will not hear its end
         if before is not None:  # the address tried before failed its handshake
             before.lost()
         opening.connected = monotonic()

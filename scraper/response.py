@@ -16,7 +16,7 @@ import msgspec
 from multidict import CIMultiDict
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from scraper.encoding import decode, is_utf8, sniff
+from scraper.encoding import decode, sniff
 from scraper.errors import NestingError, ParseError, RequestError
 from scraper.nesting import too_deep
 from scraper.page import Seen
@@ -148,9 +148,8 @@ class Response:
         return self._tree
 
     def _parse(self) -> LexborHTMLParser:
-        body = self.body.removeprefix(UTF8_BOM)
-        if self.encoding != "utf-8" or not is_utf8(body):  # selectolax must only be shown valid UTF-8
-            body = self.text.encode()
+        # Bytes that are no UTF-8 where it was promised are U+FFFD to selectolax, as they are in ``text``.
+        body = self.body.removeprefix(UTF8_BOM) if self.encoding == "utf-8" else self.text.encode()
         if too_deep(body):
             raise NestingError(
                 f"{self.url} nests its tags too deeply to be parsed in sane time; read .text instead",

@@ -1,12 +1,16 @@
 """What several tests need: the demo site on a real socket, and the command line as a process of its own."""
 
 import asyncio
+import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,3 +77,49 @@ def cli(start_cli: StartCli) -> Cli:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run
+
+
+FRONT = """
+from scraper import Spider
+
+class Front(Spider):
+    "The first titles of the shop."
+
+    def __init__(self, start: str, most: int = 20) -> None:
+        self.start_urls = [start]
+        self.most = most
+
+    def parse(self, response):
+        for link in response.css("article.product_pod h3 a")[: self.most]:
+            yield {"title": link.attrib["title"], "tags": ["a", "b"]}
+"""
+
+
+@pytest.fixture
+def spiders(tmp_path: Path) -> Path:
+    """``./spiders`` of the scratch folder: the real ``books``, and ``front``, which asks for one page."""
+    folder = tmp_path / "spiders"
+    folder.mkdir()
+    shutil.copy(ROOT / "spiders" / "books.py", folder)
+    (folder / "front.py").write_text(FRONT)
+    return folder
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A listening socket that never answers by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)  # a crawl that never comes fails the test instead of holding it up
+        yield server
+
+
+def front(url: str, *more: object) -> tuple[object, ...]:
+    return ("crawl", "front", "-a", f"start={url}", *more)
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def last_event(text: str) -> dict[str, Any]:
+    return events(text)[-1]

@@ -269,7 +269,7 @@ def test_annotations_as_text_are_read_too():
 
     assert build(Shop, {"pages": "2"}).pages == 2
     Shop.__init__.__annotations__["pages"] = "NoSuchType"
-    with pytest.raises(SpiderError, match="cannot read the annotations of .*NoSuchType"):
+    with pytest.raises(SpiderError, match=r"cannot read the annotations of .*NoSuchType"):
         build(Shop, {"pages": "2"})
 
 

@@ -39,7 +39,21 @@ def rows(file):
         return list(csv.reader(opened))
 
 
-HARD = ["a,b", 'quo"te', "line\nfeed", "return\rhere", "both\r\n", "", " edge ", "\t", "=1+1", "é\U0001f600\u2028", "\ufeff", "'", ";"]
+HARD = [
+    "a,b",
+    'quo"te',
+    "line\nfeed",
+    "return\rhere",
+    "both\r\n",
+    "",
+    " edge ",
+    "\t",
+    "=1+1",
+    "é\U0001f600\u2028",
+    "\ufeff",
+    "'",
+    ";",
+]
 NESTED = {"list": [1, "é", None], "dict": {"a": {"b": 1}}, "none": None, "yes": True, "float": 1.5, "big": 2**70}
 
 
@@ -108,7 +122,7 @@ async def test_csv_has_every_field_once_and_nested_values_as_json(tmp_path):
 async def test_csv_reads_back_as_it_was(tmp_path):
     file = tmp_path / "a.csv"
     chance = random.Random(3)
-    texts = HARD + ["".join(chance.choice('",\r\n\t aé;\\\'') for _ in range(9)) for _ in range(300)]
+    texts = HARD + ["".join(chance.choice("\",\r\n\t aé;\\'") for _ in range(9)) for _ in range(300)]
     await export(Shelf(*[("a", {"n": n, "v": text}) for n, text in enumerate(texts)]), str(file))
     assert rows(file)[1:] == [[str(n), text] for n, text in enumerate(texts)]
 
@@ -160,7 +174,7 @@ async def test_the_file_appears_whole_or_not_at_all(name, tmp_path):
 
 
 async def test_a_file_that_cannot_be_written_is_a_friendly_error(tmp_path):
-    with pytest.raises(OutputError, match="cannot write .*the items are safe in the database"):
+    with pytest.raises(OutputError, match=r"cannot write .*the items are safe in the database"):
         await export(Shelf(("a", {"v": 1})), str(tmp_path / "nope" / "a.jsonl"))
     with pytest.raises(OutputError, match="the items are safe in the database"):
         await export(Shelf(("a", {"v": 1})), str(tmp_path / ("x" * 300 + ".csv")))
@@ -185,6 +199,7 @@ class Endless:
 
 try:
     print("written", asyncio.run(export(Endless(), "-")), file=sys.stderr)
+    print("a summary that nobody reads", flush=True)
 except OutputError as error:
     print(error, file=sys.stderr)
     sys.exit(2)

@@ -2,8 +2,10 @@
 
 import asyncio
 import gzip
+import random
 import socket
 import ssl
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -140,9 +142,6 @@ async def test_codings(coding: str, form: Callable[..., Reply]) -> None:
 
 
 async def test_large_bodies_are_decoded_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    import random
-    import threading
-
     where: list[tuple[int, bool]] = []
 
     def watched(body: bytes, coding: str, limit: int) -> bytes:
@@ -160,6 +159,14 @@ async def test_large_bodies_are_decoded_off_the_loop(monkeypatch: pytest.MonkeyP
         for path, body in bodies.items():
             assert (await ours.get(server.url(path))).body == body
     assert [on_loop for _, on_loop in where] == [False, True]
+
+
+async def test_a_connection_taken_by_another_meanwhile_was_not_reused() -> None:
+    body = gzip.compress(random.Random(1).randbytes(OFF_LOOP * 8))
+    reply = page(body, Content_Encoding="gzip")
+    async with Server(always(reply)) as server, fetching(concurrency_per_host=1) as ours:
+        both = await asyncio.gather(ours.get(server.url()), ours.get(server.url()))
+        assert [response.seen.reused for response in both] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +345,8 @@ async def test_a_certificate_nobody_vouches_for(certificate: ssl.SSLContext) -> 
             error = await ours.fails(server.url(), errors.TlsError)
             assert "verify_tls" in str(error)
             assert not error.transient
-            assert ours.pool.ledger()[0].opened == 1
+            assert ours.pool.take()[0].opened == 1
+            assert ours.pool.ledger() == []  # nothing of it is left open
         async with fetching(verify_tls=False) as ours:
             assert (await ours.get(server.url())).status == 200
 

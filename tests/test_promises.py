@@ -19,6 +19,7 @@ from conftest import ROOT, Cli, environment
 import scraper
 from scraper.cli import app
 from scraper.cli.exits import Exit
+from scraper.cli.tables import LEDGER_COLUMNS
 from scraper.settings import Settings
 from scraper.stores.sqlite import SqliteStore
 
@@ -227,6 +228,13 @@ def test_links_between_pages_lead_somewhere() -> None:
     for path in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", read(path)):
             assert (path.parent / target).exists(), f"{path.relative_to(ROOT)} links to {target}"
+
+
+def test_readme_shows_the_ledger_as_it_is_printed() -> None:
+    [ledger] = re.findall(r"^```text\n(connection ledger\n.*?)^```", read(ROOT / "README.md"), re.M | re.S)
+    heads = ledger.splitlines()[1:3]
+    words = [column.replace("\n", " ").split() for column in LEDGER_COLUMNS]
+    assert sorted(" ".join(heads).split()) == sorted(["host", *(word for each in words for word in each)])
 
 
 def test_readme_is_short() -> None:

@@ -73,7 +73,14 @@ def test_a_target_that_cannot_be_crawled_is_an_error_that_shows_it(location):
 
 def test_what_belongs_to_the_request_goes_along():
     old = Request(
-        URL, "parse_book", errback="failed", priority=3, meta={"a": 1}, cb_kwargs={"b": 2}, headers={"A": "b"}, cookies={"c": "d"}
+        URL,
+        "parse_book",
+        errback="failed",
+        priority=3,
+        meta={"a": 1},
+        cb_kwargs={"b": 2},
+        headers={"A": "b"},
+        cookies={"c": "d"},
     )
     old.depth = 4
     new = follow(old)
@@ -84,7 +91,9 @@ def test_what_belongs_to_the_request_goes_along():
 SECRET = {"Authorization": "x", "COOKIE": "y", "Accept": "z"}
 
 
-@pytest.mark.parametrize("location", ["http://other.org/", "https://example.org/a", "http://example.org:81/", "http://www.example.org/"])
+@pytest.mark.parametrize(
+    "location", ["http://other.org/", "https://example.org/a", "http://example.org:81/", "http://www.example.org/"]
+)
 def test_credentials_stay_within_their_origin(location):
     new = follow(Request(URL, headers=SECRET, cookies={"c": "d"}), location=location)
     assert (new.headers, new.cookies) == ({"Accept": "z"}, None)

@@ -42,9 +42,10 @@ def test_the_encoding_is_the_one_a_browser_would_choose(body, content_type, enco
 
 
 def test_a_declared_utf8_that_is_none_loses_only_the_bad_bytes():
-    response = page(b"<p>a\xffb</p>", "text/html; charset=utf-8")
-    assert response.text == "<p>a\ufffdb</p>"
-    assert response.css("p::text").get() == "a\ufffdb"
+    response = page(b"<p title='\xc3 \xff'>a\xed\xa0\x80b</p><x\xff>\xf0\x9f", "text/html; charset=utf-8")
+    assert response.text == "<p title='\ufffd \ufffd'>a\ufffd\ufffd\ufffdb</p><x\ufffd>\ufffd"
+    assert response.css("p::attr(title)").get() == "\ufffd \ufffd"
+    assert response.css("::text").getall() == ["a\ufffd\ufffd\ufffdb", "\ufffd"]
 
 
 def test_a_meta_that_lies_beside_a_header_changes_nothing():
@@ -53,7 +54,8 @@ def test_a_meta_that_lies_beside_a_header_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type"), [(b"", "text/html"), (b'{"a": 1}', "application/json"), (bytes(range(256)) * 9, "image/png")]
+    ("body", "content_type"),
+    [(b"", "text/html"), (b'{"a": 1}', "application/json"), (bytes(range(256)) * 9, "image/png")],
 )
 def test_css_on_what_is_no_page_finds_nothing(body, content_type):
     response = page(body, content_type)
@@ -158,7 +160,9 @@ def test_json_is_converted_to_a_type():
     assert page('{"a": 1}'.encode("utf-16")).json(dict[str, float]) == {"a": 1.0}
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"callback({})", b"{'a': 1}", b'{"a": 1} tail', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>no</html>", b"callback({})", b"{'a': 1}", b'{"a": 1} tail', b"[" * 100_000]
+)
 def test_what_is_no_json_says_where_it_came_from_and_how_it_starts(body):
     with pytest.raises(ParseError) as caught:
         page(body).json()
@@ -191,7 +195,9 @@ def test_urljoin_resolves_as_a_browser_does(href, url):
     assert page("").urljoin(href) == url
 
 
-@pytest.mark.parametrize("href", ["mailto:a@example.org", "javascript:void(0)", "tel:1", "data:,x", "ftp://x/", "http://[::1"])
+@pytest.mark.parametrize(
+    "href", ["mailto:a@example.org", "javascript:void(0)", "tel:1", "data:,x", "ftp://x/", "http://[::1"]
+)
 def test_urljoin_refuses_what_cannot_be_crawled(href):
     with pytest.raises(RequestError, match=re.escape(f"{href!r} on {URL}")):
         page("").urljoin(href)

@@ -7,7 +7,16 @@ from datetime import timedelta
 import pytest
 import tenacity as t
 
-from scraper.errors import BodyCut, ConnectError, ConnectTimeout, DnsError, ReadTimeout, RobotsDenied, StatusError, TlsError
+from scraper.errors import (
+    BodyCut,
+    ConnectError,
+    ConnectTimeout,
+    DnsError,
+    ReadTimeout,
+    RobotsDenied,
+    StatusError,
+    TlsError,
+)
 from scraper.page import Lease
 from scraper.request import Request
 from scraper.retry import RetryPolicy, default_policy, is_transient
@@ -70,7 +79,11 @@ def test_wait_strategies(wait, delays):
 
 @pytest.mark.parametrize(
     "wait",
-    [t.wait_random(1, 3), t.wait_random_exponential(max=3, min=1), t.wait_exponential_jitter(initial=1, max=3, jitter=0.5)],
+    [
+        t.wait_random(1, 3),
+        t.wait_random_exponential(max=3, min=1),
+        t.wait_exponential_jitter(initial=1, max=3, jitter=0.5),
+    ],
 )
 def test_random_waits_stay_within_their_bounds(wait):
     delays = [ask(policy(wait=wait), attempt=attempt, ago=1) for attempt in (1, 2) * 25]

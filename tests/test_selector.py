@@ -134,7 +134,12 @@ def test_re_gives_the_groups_or_the_whole_match():
     assert page().css("p::text").re_first("nope", default="x") == "x"
     assert page().css("h1").re_first("x", "y") == "y"
     first = page().css("p::text")[0]
-    assert (first.re("o"), first.re_first("o"), first.re_first("z"), first.re_first("z", "d")) == (["o"], "o", None, "d")
+    assert (first.re("o"), first.re_first("o"), first.re_first("z"), first.re_first("z", "d")) == (
+        ["o"],
+        "o",
+        None,
+        "d",
+    )
     assert page().css("a").re_first(r'href="([^"]+)"') == "/q?b=1,2"  # of nodes: their HTML
 
 

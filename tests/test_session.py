@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import random
 import ssl
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from aiohttp.resolver import AsyncResolver
 from sockets import Asked, Names, Reply, Server, always, page
 
 from scraper.deadline import Deadlines, Overdue
-from scraper.errors import Disconnected
+from scraper.errors import Disconnected, ReadError
 from scraper.fetchers.http import HttpFetcher
 from scraper.ledger import COUNTS, Wire
 from scraper.page import HostLedger
@@ -231,6 +232,47 @@ async def test_an_answer_nobody_asked_for_is_not_given_to_the_next() -> None:
         assert one(pool).closed_by_peer == 2
 
 
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_server_of_many_moods(tls: bool) -> None:
+    moods = random.Random(7)
+    cut = page(b"x" * 100).data[:-50]
+    replies = [
+        page(close=True),
+        dataclasses.replace(page(), close=True),  # without a word
+        Reply(close=True),
+        Reply(reset=True),
+        Reply(cut, close=True),
+        Reply(),  # silence
+    ]
+
+    def behave(asked: Asked) -> Reply:
+        return page() if moods.random() < 0.7 else moods.choice(replies)
+
+    settings = Settings(read_timeout=0.05, concurrency_per_host=6, verify_tls=False)
+    async with Server(behave, certificate() if tls else None) as server, SessionPool(settings) as pool:
+        fetcher = HttpFetcher(pool, settings)
+        work = iter(range(300))
+        failed = 0
+
+        async def worker() -> None:
+            nonlocal failed
+            for number in work:
+                try:
+                    await fetcher.fetch(Request(server.url(f"/{number}")))
+                except ReadError:
+                    failed += 1
+
+        await asyncio.gather(*(worker() for _ in range(6)))
+        ours = agree(pool, server)
+        assert ours.requests == 300 + ours.resent
+        assert ours.dropped == ours.resent > 0
+        assert ours.unanswered <= failed + ours.resent
+        assert ours.peak <= 6
+        await server.hang_up()
+        assert len(pool.take()) == 1
+        assert pool.ledger() == []
+
+
 async def test_no_keep_alive_at_all() -> None:
     async with Server() as server, SessionPool(Settings(keepalive_timeout=0)) as pool:
         await fetch(pool, server, 3)
@@ -321,9 +363,13 @@ async def test_what_is_sent() -> None:
 
 
 async def test_cookies_are_not_kept() -> None:
-    async with Server(always(page(Set_Cookie="a=1"))) as server, SessionPool(Settings()) as pool:
-        await fetch(pool, server, 2)
-        assert "cookie" not in server.asked[1].headers
+    reply = always(page(Set_Cookie="a=1"))
+    async with Names({"shop.example": "127.0.0.1"}) as names, Server(reply, host="shop.example") as server:
+        resolver = AsyncResolver(nameservers=["127.0.0.1"], udp_port=names.port)
+        async with SessionPool(Settings(), resolver) as pool:
+            await fetch(pool, server, 2)
+            assert "cookie" not in server.asked[1].headers
+        await resolver.close()
 
 
 async def test_closing_twice_and_unused() -> None:

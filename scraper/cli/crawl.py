@@ -197,8 +197,8 @@ def list_spiders(
         except SpiderError as error:
             broken.append(error)
             continue
-        for each in classes(module):
-            rows.append((each.name, str(path), _first_line(each.__doc__ or module.__doc__)))
+        for spider in classes(module):
+            rows.append((spider.name, str(path), _first_line(spider.__doc__ or module.__doc__)))
     if as_json:
         for name, file, about in rows:
             print(json.dumps({"name": name, "file": file, "about": about}, ensure_ascii=False))
@@ -208,8 +208,8 @@ def list_spiders(
         print_rows(("spider", "file", "about"), rows)
     else:
         print(f"no spiders in {folder}", file=sys.stderr)
-    for error in broken:
-        print(f"Error: {error}", file=sys.stderr)
+    for each in broken:
+        print(f"Error: {each}", file=sys.stderr)
     if broken:
         raise typer.Exit(Exit.USAGE)
 

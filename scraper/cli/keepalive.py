@@ -12,9 +12,7 @@ from scraper.settings import load
 
 def keepalive(
     url: Annotated[str, typer.Argument(metavar="URL", help="A page that can be asked for a few times.")],
-    number: Annotated[
-        int, typer.Option("-n", "--number", metavar="N", min=2, help="How many requests each way.")
-    ] = 20,
+    number: Annotated[int, typer.Option("-n", "--number", metavar="N", min=2, help="How many requests each way.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Find out whether a server keeps connections.

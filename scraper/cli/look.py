@@ -72,9 +72,9 @@ def pool(
 ) -> None:
     """Print the connection ledger of a run.
 
-    For every host: requests sent, connections opened, the share of requests on a reused connection, connections closed by
-    the peer, reused connections dropped before an answer, requests re-sent, time paid for handshakes (DNS,
-    connect, TLS), time that reuse saved, and the most connections at once.
+    For every host: requests sent, connections opened, the share of requests on a reused connection,
+    connections closed by the peer, reused connections dropped before an answer, requests re-sent, time paid
+    for handshakes (DNS, connect, TLS), time that reuse saved, and the most connections at once.
 
     \b
     Examples:

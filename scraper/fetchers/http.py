@@ -50,7 +50,7 @@ class HttpFetcher:
                 elapsed = monotonic() - begun
                 headers = answer.headers
                 coding = headers.get(hdrs.CONTENT_ENCODING)
-                if coding is not None and body:  # servers do label empty bodies
+                if coding is not None:
                     if len(body) < OFF_LOOP:
                         body = decompress(body, coding, self._cap)
                     else:

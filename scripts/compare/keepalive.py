@@ -74,7 +74,7 @@ async def our_pool(urls: list[str]) -> None:
 CLIENTS: dict[str, Client] = {
     "requests.get each time": requests_get,
     "requests.Session": requests_session,
-    "aiohttp, a session per request": in_a_loop(aiohttp_session_each),
+    "aiohttp, a session each time": in_a_loop(aiohttp_session_each),
     "aiohttp, one shared session": in_a_loop(aiohttp_shared_session),
     "scraper's SessionPool": in_a_loop(our_pool),
 }
