@@ -149,6 +149,18 @@ def to_json(request: Request) -> str | None:
     URL, callback, priority and depth have columns of their own. Raises RequestError naming the key of
     ``meta`` or ``cb_kwargs`` (or the header, the cookie) that is not JSON.
     """
+    if request.method == "GET" and not (
+        request.headers
+        or request.body
+        or request.cookies
+        or request._meta
+        or request.cb_kwargs
+        or request.dont_filter
+        or request.errback
+        or request.salt
+        or request.trail
+    ):
+        return None
     extra: dict[str, Any] = {}
     if request.method != "GET":
         extra["method"] = request.method
@@ -170,7 +182,7 @@ def to_json(request: Request) -> str | None:
         extra["salt"] = request.salt
     if request.trail:
         extra["trail"] = request.trail
-    return _encode(extra).decode() if extra else None
+    return _encode(extra).decode()
 
 
 def from_json(url: str, callback: str | None, priority: int, depth: int, extra: str | None) -> Request:

@@ -26,6 +26,9 @@ from scraper.url import Resolver, resolve
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
+NO_LINK = "about:blank"
+"""Stands for the link of an anchor that has none: not http(s), so it is passed over."""
+
 Link = str | Selector | LexborNode
 """What can be followed: a URL, or a node or match that holds one."""
 
@@ -191,13 +194,12 @@ class Response:
     def links(self) -> list[str]:
         """Canonical URLs of all ``<a href>``, then all ``<area href>``: in the order of the page, each once."""
         tree, resolver = self.tree, self.resolver
-        found: dict[str, None] = {}
-        for tag in ("a", "area"):
-            for node in tree.tags(tag):
-                attributes = node.attributes
-                if "href" in attributes and (url := resolver[attributes["href"] or ""]) is not None:
-                    found[url] = None
-        return list(found)
+        hrefs = dict.fromkeys(
+            [node.attributes.get("href", NO_LINK) for tag in ("a", "area") for node in tree.tags(tag)]
+        )
+        urls = dict.fromkeys([resolver[href or ""] for href in hrefs])
+        urls.pop(None, None)
+        return list(urls)  # type: ignore[arg-type]
 
     def follow(self, target: Link, callback: CallbackRef = None, **arguments: Any) -> Request:
         """A Request for a URL, or for the link in a node: its ``href``, else its ``src``.

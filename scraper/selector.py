@@ -7,11 +7,11 @@ right below each ``h1``; ``h1 ::text`` (or ``h1 *::text``) all those at any dept
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeVar, overload
 
-from selectolax.lexbor import LexborNode, SelectolaxError
+from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from scraper.errors import ParseError
 
@@ -23,6 +23,9 @@ _PSEUDO = re.compile(r"""::(?:text|attr\(\s*(["']?)([^"')\s]+)\1\s*\))\s*$""", r
 _EVERYTHING = re.compile(r"(?:^|(?<![\s>+~])\s+)\*\s*$")  # the "*" of "div *", not that of "ul > *"
 _QUOTED = re.compile(r"""\[[^\]]*\]|"[^"]*"|'[^']*'""")
 _MARK = re.compile(r"""\\.|"[^"]*"|'[^']*'|[()\[\],]""", re.DOTALL)
+
+
+_ANY_PAGE = LexborHTMLParser("<p>")
 
 
 class _Part(NamedTuple):
@@ -37,15 +40,21 @@ class _Part(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _plan(query: str) -> tuple[_Part, ...]:
-    """A query as parts that each want something else."""
+    """A query as parts that each want something else. Raises ParseError when it is not CSS."""
     selectors: dict[_Part, list[str]] = {}
     for text in _split(query):
         part = _part(text.strip())
         selectors.setdefault(part._replace(css=""), []).append(part.css)
     plan = tuple(part._replace(css=_union(css)) for part, css in selectors.items())
-    if len(plan) == 1:
-        return plan
-    return tuple(part._replace(css=_and_below(part.css), deep=False) if part.deep else part for part in plan)
+    if len(plan) > 1:
+        plan = tuple(part._replace(css=_and_below(part.css), deep=False) if part.deep else part for part in plan)
+    for part in plan:
+        try:
+            if part.css or not part.deep:
+                _ANY_PAGE.css(part.css)
+        except SelectolaxError as error:
+            raise ParseError(f"not a CSS selector: {query!r}") from error
+    return plan
 
 
 def _split(query: str) -> Iterator[str]:
@@ -89,29 +98,29 @@ def _and_below(css: str) -> str:
     return f":is({css}, {css} *)" if css else "*"
 
 
-def select(nodes: Iterable[LexborNode], query: str) -> SelectorList:
+def select(nodes: Sequence[LexborNode], query: str) -> SelectorList:
     """All matches of ``query`` at and below ``nodes``. Raises ParseError when it is not CSS."""
-    plan = _plan(query)
-    css, what, attribute, deep = plan[0]
+    return SelectorList(nodes, _plan(query))
+
+
+def _all(nodes: Sequence[LexborNode], plan: tuple[_Part, ...]) -> list[Match]:
     matches: list[Match] = []
-    try:
-        for node in nodes:
-            if len(plan) > 1:
-                matches.extend(_mixed(node, plan))
-                continue
-            found = node.css(css) if css or not deep else [node]
-            if what == "node":
-                matches.extend(found)
-            elif what == "text":
-                matches.extend(_texts(found, deep))
-            else:
-                for each in found:
-                    attributes = each.attributes
-                    if attribute in attributes:
-                        matches.append(attributes[attribute] or "")
-    except SelectolaxError as error:
-        raise ParseError(f"not a CSS selector: {query!r}") from error
-    return SelectorList(matches)
+    css, what, attribute, deep = plan[0]
+    for node in nodes:
+        if len(plan) > 1:
+            matches.extend(_mixed(node, plan))
+            continue
+        found = node.css(css) if css or not deep else [node]
+        if what == "node":
+            matches.extend(found)
+        elif what == "text":
+            matches.extend(_texts(found, deep))
+        else:
+            for each in found:
+                attributes = each.attributes
+                if attribute in attributes:
+                    matches.append(attributes[attribute] or "")
+    return matches
 
 
 def _texts(found: list[LexborNode], deep: bool) -> list[str]:
@@ -212,14 +221,42 @@ class Selector:
 
 
 class SelectorList(Sequence[Selector]):
-    """Matches in document order; most methods act on all, ``get``/``attrib``/``re_first`` on the first."""
+    """Matches in document order; most methods act on all, ``get``/``attrib``/``re_first`` on the first.
 
-    __slots__ = ("matches",)
-    matches: list[Match]
-    """The bare selectolax nodes and strings."""
+    Nothing is searched before it is asked for, and for the first match no further than that.
+    """
 
-    def __init__(self, matches: list[Match]) -> None:
-        self.matches = matches
+    __slots__ = ("_matches", "_nodes", "_plan")
+
+    def __init__(self, nodes: Sequence[LexborNode], plan: tuple[_Part, ...]) -> None:
+        self._nodes = nodes
+        self._plan = plan
+        self._matches: list[Match] | None = None
+
+    @property
+    def matches(self) -> list[Match]:
+        """The bare selectolax nodes and strings."""
+        if self._matches is None:
+            self._matches = _all(self._nodes, self._plan)
+        return self._matches
+
+    def _head(self) -> Match | None:
+        """The first match, without the others where the first node has it, as is most often so."""
+        if self._matches is None and len(self._nodes) == 1 and len(self._plan) == 1:
+            css, what, attribute, deep = self._plan[0]
+            if not deep:
+                node = self._nodes[0].css_first(css)
+                if node is None:
+                    self._matches = []
+                elif what == "node":
+                    return node
+                elif what == "text":
+                    child = node.first_child
+                    if child is not None and child.is_text_node:
+                        return child.text_content
+                elif (value := node.attributes.get(attribute)) is not None:
+                    return value
+        return self.matches[0] if self.matches else None
 
     @overload
     def __getitem__(self, index: int) -> Selector: ...
@@ -227,7 +264,9 @@ class SelectorList(Sequence[Selector]):
     def __getitem__(self, index: slice) -> SelectorList: ...
     def __getitem__(self, index: int | slice) -> Selector | SelectorList:
         if isinstance(index, slice):
-            return SelectorList(self.matches[index])
+            part = SelectorList((), self._plan)
+            part._matches = self.matches[index]
+            return part
         return Selector(self.matches[index])
 
     def __iter__(self) -> Iterator[Selector]:
@@ -249,9 +288,10 @@ class SelectorList(Sequence[Selector]):
     def get(self, default: T) -> str | T: ...
     def get(self, default: T | None = None) -> str | T | None:
         """The first match as a string (see ``Selector.get``), or ``default``."""
-        for match in self.matches:
-            return match if isinstance(match, str) else (match.html or "")
-        return default
+        match = self._head()
+        if match is None:
+            return default
+        return match if isinstance(match, str) else (match.html or "")
 
     def getall(self) -> list[str]:
         """Every match as a string."""
@@ -260,12 +300,14 @@ class SelectorList(Sequence[Selector]):
     @property
     def text(self) -> str:
         """All text at and below the first match, joined; empty when there is none."""
-        return self[0].text if self.matches else ""
+        match = self._head()
+        return Selector(match).text if match is not None else ""
 
     @property
     def attrib(self) -> dict[str, str]:
         """Attributes of the first match; empty when there is none."""
-        return self[0].attrib if self.matches else {}
+        match = self._head()
+        return Selector(match).attrib if match is not None else {}
 
     def re(self, pattern: Pattern) -> list[str]:
         """``Selector.re`` of every match, joined into one list."""
@@ -277,11 +319,11 @@ class SelectorList(Sequence[Selector]):
     def re_first(self, pattern: Pattern, default: T) -> str | T: ...
     def re_first(self, pattern: Pattern, default: T | None = None) -> str | T | None:
         """The first of ``re(pattern)``, or ``default``; stops at the first match."""
-        for each in self:
-            found = each.re(pattern)
-            if found:
-                return found[0]
-        return default
+        match = self._head()
+        if match is None:
+            return default
+        found = Selector(match).re(pattern) or self.re(pattern)
+        return found[0] if found else default
 
     def __repr__(self) -> str:
         return f"<SelectorList of {len(self.matches)}>"

@@ -13,7 +13,7 @@ from scraper.log import Logger
 from scraper.page import Found, Item
 from scraper.ports import RetryPolicy
 from scraper.request import CallbackRef, Request, to_json
-from scraper.url import canonical, host_of, in_domains
+from scraper.url import canonical, host_of, in_domains, origin_of
 
 if TYPE_CHECKING:
     from scraper.response import Response
@@ -118,12 +118,13 @@ class Scope:
         """``offsite`` or ``depth`` when the link is not to be followed, else None."""
         if self.max_depth and request.depth > self.max_depth:
             return "depth"
-        if self.domains and not self._is_inside(host_of(request.url)):
-            return "offsite"
-        return None
+        return None if self.follows(request.url) else "offsite"
 
-    def _is_inside(self, host: str) -> bool:
-        """``in_domains``, remembered: pages link to few hosts and many times to each."""
+    def follows(self, url: str) -> bool:
+        """Whether a canonical URL is within ``allowed_domains``; remembered, for pages link to few hosts."""
+        if not self.domains:
+            return True
+        host = host_of(url)
         inside = self._inside.get(host)
         if inside is None:
             if len(self._inside) >= MOST_HOSTS:
@@ -183,7 +184,7 @@ def _must(error: ScraperError | None) -> None:
 class _Collector:
     """Takes the values of one callback; the parent's fingerprint is made only when it is needed."""
 
-    __slots__ = ("depth", "found", "links", "parent", "scope", "trivial")
+    __slots__ = ("bounded", "depth", "found", "links", "near", "parent", "scope")
 
     def __init__(self, scope: Scope, parent: Request, found: Found) -> None:
         self.scope = scope
@@ -191,7 +192,11 @@ class _Collector:
         self.found = found
         self.depth = parent.depth + 1
         self.links = found.links
-        self.trivial = not scope.domains and not (scope.max_depth and self.depth > scope.max_depth)
+        too_deep = bool(scope.max_depth) and self.depth > scope.max_depth
+        self.bounded = too_deep or bool(scope.domains)
+        # Most links stay where they are: they are told by their beginning, without a look at their host.
+        here = f"{origin_of(parent.url)}/"
+        self.near: str | tuple[()] = () if too_deep or not scope.follows(here) else here
 
     def add(self, value: Any) -> ScraperError | None:
         """Sort one value in; the error to raise at the callback's yield, or None."""
@@ -225,7 +230,7 @@ class _Collector:
             return error
         if request.dont_filter:  # a name of its own, and the same one if this page is visited again
             request.salt = f"{self.parent.fingerprint.hex()}:{len(self.links)}"
-        if not self.trivial:
+        if self.bounded and not request.url.startswith(self.near):
             reason = self.scope.drop_reason(request)
             if reason is not None:
                 self.found.drops[reason] = self.found.drops.get(reason, 0) + 1

@@ -98,14 +98,15 @@ class Bench:
         return [each async for each in self.store.items()]
 
 
-async def quiet() -> None:
-    """Let everything run that needs neither time nor input from outside."""
+async def quiet() -> bool:
+    """Let everything run that needs neither time nor input from outside; False when it finds no end."""
     loop: Any = asyncio.get_running_loop()
     await asyncio.sleep(0)
     for _ in range(1000):  # a spider may have seeds without end
         if not loop._ready:
-            return
+            return True
         await asyncio.sleep(0)
+    return False
 
 
 async def drive(work: Any, clock: FakeClock, meanwhile: Callable[[], object] | None = None) -> Any:
@@ -114,15 +115,17 @@ async def drive(work: Any, clock: FakeClock, meanwhile: Callable[[], object] | N
     outside = Outside()
     idle = 0
     while True:
-        await quiet()
+        still = await quiet()
         if meanwhile is not None and not task.done():
             meanwhile()
-            await quiet()
+            still = await quiet()
         if task.done():
             return task.result()
         when = clock.next_timer()
         if when is not None:
             clock.advance(when - clock.monotonic())
+        elif not still:
+            continue
         elif meanwhile is not None and idle < 20:
             idle += 1  # it may be what the crawl waits for
         elif not await outside.came():

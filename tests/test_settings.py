@@ -105,6 +105,7 @@ def test_values_of_python_are_taken_as_they_are(name, given, value):
         ("delay", "1,5"),
         ("delay", "nan"),
         ("delay", float("inf")),
+        ("delay", "1e12"),
         ("connect_timeout", "0"),
         ("jitter", "11"),
         ("obey_robots", "perhaps"),
