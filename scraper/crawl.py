@@ -23,7 +23,7 @@ from scraper.process import run_alone
 from scraper.retry import default_policy
 from scraper.robots import RobotsFetcher
 from scraper.session import SessionPool
-from scraper.settings import Settings, load
+from scraper.settings import NAMES, Settings, load
 from scraper.spider import Spider
 from scraper.stores.sqlite import SqliteStore
 from scraper.throttle import FixedThrottle
@@ -215,9 +215,11 @@ def _crawl(spider: type[Spider] | Spider, options: dict[str, Any]) -> Crawl:
     """Options that are Crawl's go there; all others are settings (an unknown one is a clear error)."""
     own = {name: value for name, value in options.items() if name in _OPTIONS}
     given = options.get("settings")
-    if isinstance(given, Settings):
-        return Crawl(spider, settings=given, **own)
     rest = {name: value for name, value in options.items() if name not in _OPTIONS and name != "settings"}
+    if isinstance(given, Settings):
+        if not rest:
+            return Crawl(spider, settings=given, **own)
+        given = {name: getattr(given, name) for name in NAMES}
     return Crawl(spider, settings={**(given or {}), **rest}, **own)
 
 

@@ -137,9 +137,7 @@ class Engine:
         number = 0
         async with aclosing(_each(self._spider.start(), self._spider.name)) as requests:
             async for request in requests:
-                self._scope.prepare(request)
-                if request.dont_filter:
-                    request.salt = f"seed:{number}"
+                self._scope.prepare(request, f"seed:{number}")
                 number += 1
                 chunk.append(request)
                 if len(chunk) >= SEED_CHUNK:

@@ -56,6 +56,7 @@ class Request:
         "method",
         "priority",
         "salt",
+        "stored",
         "trail",
         "url",
     )
@@ -92,6 +93,7 @@ class Request:
         self.errback = errback
         self.depth = 0
         self.salt = ""
+        self.stored: str | None = None
         self.trail: tuple[str, ...] = ()
 
     @property
@@ -139,6 +141,7 @@ def link(url: str, callback: CallbackRef = None) -> Request:
     request.dont_filter = False
     request.errback = None
     request.salt = ""
+    request.stored = None
     request.trail = ()
     return request
 
@@ -147,8 +150,11 @@ def to_json(request: Request) -> str | None:
     """The stored form of all that a plain GET link does not have, or None for a plain one.
 
     URL, callback, priority and depth have columns of their own. Raises RequestError naming the key of
-    ``meta`` or ``cb_kwargs`` (or the header, the cookie) that is not JSON.
+    ``meta`` or ``cb_kwargs`` (or the header, the cookie) that is not JSON. Once ``stored`` holds the answer
+    (empty for a plain one), what is done to the request's dicts cannot spoil the commit it is part of.
     """
+    if request.stored is not None:
+        return request.stored or None
     if request.method == "GET" and not (
         request.headers
         or request.body

@@ -104,15 +104,20 @@ class Scope:
         self.max_depth = max_depth
         self._inside: dict[str, bool] = {}
 
-    def prepare(self, request: Request) -> None:
-        """Callbacks become names; all must be storable. Raises RequestError."""
+    def prepare(self, request: Request, salt: str = "") -> None:
+        """Callbacks become names, and the rest its stored form; ``salt`` names a ``dont_filter`` one.
+
+        Raises RequestError for what cannot be stored.
+        """
         if request.callback is not None:
             request.callback = callback_name(self.spider, request.callback)
         if request.errback is not None:
             request.errback = callback_name(self.spider, request.errback, "errback")
         if request.priority and not (isinstance(request.priority, int) and abs(request.priority) < 2**62):
             raise RequestError(f"priority {request.priority!r} of {request!r} is not a whole number of 62 bits")
-        to_json(request)
+        if request.dont_filter:
+            request.salt = salt
+        request.stored = to_json(request) or ""
 
     def drop_reason(self, request: Request) -> str | None:
         """``offsite`` or ``depth`` when the link is not to be followed, else None."""
@@ -224,12 +229,13 @@ class _Collector:
         if request.depth or request is self.parent:  # given before: what waits to be stored must not change
             request = request.replace()
         request.depth = self.depth
+        salt = ""
+        if request.dont_filter:  # a name of its own, and the same one if this page is visited again
+            salt = f"{self.parent.fingerprint.hex()}:{len(self.links)}"
         try:
-            self.scope.prepare(request)
+            self.scope.prepare(request, salt)
         except RequestError as error:
             return error
-        if request.dont_filter:  # a name of its own, and the same one if this page is visited again
-            request.salt = f"{self.parent.fingerprint.hex()}:{len(self.links)}"
         if self.bounded and not request.url.startswith(self.near):
             reason = self.scope.drop_reason(request)
             if reason is not None:

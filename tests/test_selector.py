@@ -105,6 +105,27 @@ def test_selecting_from_text_says_what_to_do_instead():
             text.css("b")
 
 
+NODES = ["#a", "a", "ul", "body", "p, li, a"]
+QUERIES = (
+    "p;p::text;#a;#a::attr(id);::attr(id);::text;li i::text;li::text;b, i;div ::text;div > div::text;a::attr(hidden);"
+    "ul::attr(id);a::attr(title), p::text;p, b::text;h1;h1::text;ul::text;body::text;script::text;*;*::attr(id);li:last-child"
+).split(";")
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_first_match_is_the_same_whether_or_not_the_others_were_asked_for(query):
+    response = page()
+    for start in (response, response.css("body")[0], *(response.css(node) for node in NODES)):
+        whole = start.css(query)
+        strings = whole.getall()
+        first = whole[0] if strings else None
+        assert start.css(query).get("none") == (strings[0] if strings else "none")
+        assert start.css(query).attrib == (first.attrib if first else {})
+        assert start.css(query).text == (first.text if first else "")
+        assert start.css(query).re_first(r"[!a-z]\w+") == next(iter(whole.re(r"[!a-z]\w+")), None)
+        assert (whole.get(), len(start.css(query))) == (strings[0] if strings else None, len(strings))
+
+
 def test_get_gives_the_first_or_the_default():
     assert page().css("p::text").get() == "one "
     assert page().css("p").get() == "<p>one <b>two</b> three</p>"

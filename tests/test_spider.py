@@ -1,12 +1,13 @@
 """Spider and Scope: names, seeds, callbacks by name, and which links are followed under which name."""
 
 import asyncio
+import json
 from functools import partial
 
 import pytest
 
 from scraper.errors import RequestError, SpiderError
-from scraper.request import Request
+from scraper.request import Request, to_json
 from scraper.response import Response
 from scraper.spider import Scope, Spider, callback_name, collect
 
@@ -227,6 +228,19 @@ def test_a_request_given_twice_does_not_change_the_one_that_waits_to_be_stored()
     assert len(set(prints)) == 2
     gather([login], parent=Request("http://example.org/other"))
     assert [link.fingerprint for link in first.links] == prints
+
+
+def test_what_is_done_to_a_request_after_its_yield_cannot_spoil_the_commit():
+    def parse():
+        seen = []
+        request = Request(URL, meta={"seen": seen}, dont_filter=True)
+        yield request
+        seen.append(object())
+        request.meta["more"] = {1}
+
+    (link,) = gather(parse()).links
+    assert json.loads(to_json(link)) == {"meta": {"seen": []}, "dont_filter": True, "salt": link.salt}
+    assert to_json(gather([Request(URL)]).links[0]) is None
 
 
 def test_a_page_may_yield_its_own_request_again():
