@@ -7,7 +7,7 @@ place at a time:
     warm    has work and an idle connection: a request here costs no handshake
     cold    has work and no connection yet
     more    has work for another connection beside the busy ones
-    timed   has work, but its next ready time lies ahead
+    timed   has work, but its next ready time lies ahead; or little work, for which its connections may do
     -       no work, or as many requests in flight as its cap
 
 Warm goes before cold before more, so a crawl of many hosts opens about one connection for each. Every
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
@@ -28,12 +29,28 @@ from scraper.ports import Clock, Throttle, Timer
 WARM, COLD, MORE, TIMED, NOWHERE = range(5)
 COLD_FIRST_EVERY = 8
 MOST_SLOTS = 10_000
+ENOUGH = 4
+"""Leases that may wait for each busy connection of a host before another is opened at once,"""
+PATIENCE = 0.25
+"""and seconds after which one is opened all the same: 0.2 s is what a slow page takes."""
 
 
 class Slot:
     """One host: its queue, and what is known of its connections and its next ready time (monotonic)."""
 
-    __slots__ = ("counted", "host", "in_flight", "limits", "open", "place", "queue", "ready_at", "used_at")
+    __slots__ = (
+        "counted",
+        "host",
+        "in_flight",
+        "limits",
+        "listed_at",
+        "open",
+        "place",
+        "queue",
+        "ready_at",
+        "timed_at",
+        "used_at",
+    )
 
     def __init__(self, host: str, limits: HostLimits) -> None:
         self.host = host
@@ -42,6 +59,8 @@ class Slot:
         self.in_flight = 0
         self.open = 0
         self.ready_at = 0.0
+        self.timed_at = 0.0
+        self.listed_at = math.inf
         self.used_at = 0.0
         self.place = NOWHERE
         self.counted = 0
@@ -228,6 +247,7 @@ class Frontier:
         if not slot.queue or slot.in_flight >= slot.limits.cap:
             return NOWHERE
         if slot.ready_at > now:
+            slot.timed_at = slot.ready_at
             return TIMED
         if slot.in_flight == 0:
             if slot.open and now - slot.used_at >= self._keepalive:
@@ -235,8 +255,10 @@ class Frontier:
             return WARM if slot.open else COLD
         if slot.in_flight < slot.open:
             return WARM
-        # What is left may fit on the connections that are busy now; another is opened for more than that.
-        return MORE if len(slot.queue) > slot.in_flight else NOWHERE
+        # What is left may soon fit on the connections that are busy now; another is opened for more than that,
+        # or when they are slow.
+        slot.timed_at = slot.used_at + PATIENCE
+        return MORE if len(slot.queue) > slot.in_flight * ENOUGH or slot.timed_at <= now else TIMED
 
     def _settle(self, slot: Slot, now: float, rotate: bool = False) -> None:
         """Put the slot where it belongs now; ``rotate`` to the end, behind its peers."""
@@ -247,8 +269,9 @@ class Frontier:
             slot.place = place
             if place < TIMED:
                 self._tiers[place][slot.host] = slot
-            elif place == TIMED:
-                heapq.heappush(self._timed, (slot.ready_at, slot.host))
+            elif place == TIMED and slot.timed_at < slot.listed_at:  # else an entry before it looks again in time
+                slot.listed_at = slot.timed_at
+                heapq.heappush(self._timed, (slot.timed_at, slot.host))
                 self._arm()
         elif rotate and place < TIMED:
             self._tiers[place].move_to_end(slot.host)
@@ -268,8 +291,12 @@ class Frontier:
         self._timer = None
         now = self._clock.monotonic()
         while self._timed and self._timed[0][0] <= now:
-            slot = self._slots.get(heapq.heappop(self._timed)[1])
-            if slot is not None and slot.place == TIMED:
+            when, host = heapq.heappop(self._timed)
+            slot = self._slots.get(host)
+            if slot is None or when != slot.listed_at:
+                continue  # another entry speaks for it: each slot has one, or the heap would grow with the pages
+            slot.listed_at = math.inf
+            if slot.place == TIMED:
                 slot.place = NOWHERE
                 self._settle(slot, now)
         if self._timed:

@@ -53,12 +53,14 @@ def to_item(value: Any) -> Item | Reject:
 
 def _key(names: tuple[str, ...], value: Any) -> str:
     parts = [getattr(value, name) for name in names]
+    if len(parts) == 1 and type(parts[0]) is str and parts[0]:  # the usual case, sooner
+        return parts[0]
     for name, part in zip(names, parts, strict=True):
         if part is None or part == "":
             raise ValueError(f"the key field {name!r} is empty")
     if len(parts) > 1:
         return _encode(parts).decode()
-    return parts[0] if type(parts[0]) is str else str(msgspec.to_builtins(parts[0], enc_hook=_plain))
+    return str(msgspec.to_builtins(parts[0], enc_hook=_plain))
 
 
 def _shown(value: Any) -> str:

@@ -18,9 +18,7 @@ A connection through a proxy is counted for the host that is asked, not for the 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -38,7 +36,7 @@ from aiohttp.tracing import Trace
 from scraper.page import HostLedger
 from scraper.url import host_of
 
-COUNTS = tuple(each.name for each in dataclasses.fields(HostLedger) if each.name not in ("host", "peak"))
+COUNTS = tuple(name for name in HostLedger.__struct_fields__ if name not in ("host", "peak"))
 _NEW, _ASKED, _ANSWERED = range(3)
 
 
@@ -50,7 +48,6 @@ class Dropped(aiohttp.ServerConnectionError):
         self.host = host
 
 
-@dataclass(slots=True)
 class Record(HostLedger):
     """A host's running counts, and what it takes to keep them."""
 

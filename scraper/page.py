@@ -1,18 +1,19 @@
 """The words that pass between rooms: what is leased, how a visit ended, what the store answered.
 
-Plain slotted dataclasses: they are made once or more for every page (0.3 µs each; frozen ones 1.7).
+msgspec Structs: they are made once or more for every page (0.1 µs each; a slotted dataclass takes 0.3, and its
+class half a millisecond at every start).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from scraper.request import Request
 
 
-@dataclass(slots=True)
-class Lease:
+class Lease(Struct):
     """The right to visit one page until ``until`` (epoch seconds).
 
     ``token`` tells this lease from an earlier one of the same page; ``attempt`` counts from 1.
@@ -28,8 +29,7 @@ class Lease:
     """Epoch seconds of the first attempt of this page in this run; None on the first attempt."""
 
 
-@dataclass(slots=True)
-class Item:
+class Item(Struct):
     """One thing a callback yielded, ready to be stored.
 
     ``key`` is the value of the declared key, or None: then the page and the ordinal name it.
@@ -43,8 +43,7 @@ class Item:
     value: Any = None
 
 
-@dataclass(slots=True)
-class Reject:
+class Reject(Struct):
     """An item that cannot be stored, and why."""
 
     kind: str
@@ -52,18 +51,16 @@ class Reject:
     data: str
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """What one callback gave. ``drops`` counts the links that were not followed, by reason."""
 
-    links: list[Request] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    drops: dict[str, int] = field(default_factory=dict)
+    links: list[Request] = []
+    items: list[Item] = []
+    rejects: list[Reject] = []
+    drops: dict[str, int] = {}
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(Struct):
     """What a fetch showed of the server, whether or not it gave a page.
 
     ``elapsed`` is seconds from the request to the whole body; ``size`` the decoded bytes.
@@ -78,8 +75,7 @@ class Seen:
     last_modified: str | None = None
 
 
-@dataclass(slots=True)
-class Done:
+class Done(Struct):
     """The page is finished: its links and items and its state are one write."""
 
     lease: Lease
@@ -89,8 +85,7 @@ class Done:
     """``redirect`` when the page's one link is where it points to; else None."""
 
 
-@dataclass(slots=True)
-class Retry:
+class Retry(Struct):
     """Not now: due again ``delay`` seconds after the commit, one attempt later."""
 
     lease: Lease
@@ -100,8 +95,7 @@ class Retry:
     error: str
 
 
-@dataclass(slots=True)
-class Dead:
+class Dead(Struct):
     """Given up. What its errback yielded is kept."""
 
     lease: Lease
@@ -115,8 +109,7 @@ class Dead:
 Outcome = Done | Retry | Dead
 
 
-@dataclass(slots=True)
-class Receipt:
+class Receipt(Struct):
     """What a commit did with one outcome. ``applied`` is False for a stale lease: nothing was written."""
 
     page: int
@@ -124,8 +117,7 @@ class Receipt:
     new_links: int = 0
 
 
-@dataclass(slots=True, frozen=True)
-class HostLimits:
+class HostLimits(Struct, frozen=True):
     """How hard one host may be asked: ``cap`` requests at once, ``delay`` seconds between starts.
 
     Each gap is stretched by a random share of up to ``jitter`` of the delay (0.5: 1.0 to 1.5 times):
@@ -137,8 +129,7 @@ class HostLimits:
     jitter: float = 0.0
 
 
-@dataclass(slots=True, frozen=True)
-class Run:
+class Run(Struct, frozen=True):
     """One execution until its frontier is empty. ``resumed`` when an earlier process began it."""
 
     id: int
@@ -147,8 +138,7 @@ class Run:
     resumed: bool
 
 
-@dataclass(slots=True)
-class HostLedger:
+class HostLedger(Struct):
     """The connections of one host as we counted them; seconds where it says time.
 
     ``requests``: put on a connection. ``reused``: of these, on one that had served before.
@@ -173,8 +163,7 @@ class HostLedger:
     peak: int = 0
 
 
-@dataclass(slots=True, frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """All counters of a run at one moment; ``seconds`` since this process began it."""
 
     pages: int = 0
@@ -188,8 +177,8 @@ class Snapshot:
     seconds: float = 0.0
     in_flight: int = 0
     queued: int = 0
-    drops: dict[str, int] = field(default_factory=dict)
-    reasons: dict[str, int] = field(default_factory=dict)
+    drops: dict[str, int] = {}
+    reasons: dict[str, int] = {}
     """Dead pages by reason."""
 
     @property

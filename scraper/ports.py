@@ -6,8 +6,9 @@ Rooms never import each other; they meet here. Every Store passes ``scraper.test
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from scraper.errors import FetchError
 from scraper.page import HostLedger, HostLimits, Lease, Outcome, Receipt, Run, Seen, Snapshot
@@ -15,8 +16,7 @@ from scraper.request import Request
 from scraper.response import Response
 
 
-@dataclass(slots=True, frozen=True)
-class StoredItem:
+class StoredItem(Struct, frozen=True):
     """An item as read back: ``data`` is its JSON object, decoded; runs are ids."""
 
     kind: str
@@ -27,8 +27,7 @@ class StoredItem:
     last_run: int
 
 
-@dataclass(slots=True, frozen=True)
-class StoredPage:
+class StoredPage(Struct, frozen=True):
     """A page as read back. ``state`` is due, retry, done or dead."""
 
     url: str

@@ -146,16 +146,9 @@ def link(url: str, callback: CallbackRef = None) -> Request:
     return request
 
 
-def to_json(request: Request) -> str | None:
-    """The stored form of all that a plain GET link does not have, or None for a plain one.
-
-    URL, callback, priority and depth have columns of their own. Raises RequestError naming the key of
-    ``meta`` or ``cb_kwargs`` (or the header, the cookie) that is not JSON. Once ``stored`` holds the answer
-    (empty for a plain one), what is done to the request's dicts cannot spoil the commit it is part of.
-    """
-    if request.stored is not None:
-        return request.stored or None
-    if request.method == "GET" and not (
+def is_plain(request: Request) -> bool:
+    """True for a GET with nothing but a URL, a callback, a priority and a depth: most links are."""
+    return request.method == "GET" and not (
         request.headers
         or request.body
         or request.cookies
@@ -165,7 +158,19 @@ def to_json(request: Request) -> str | None:
         or request.errback
         or request.salt
         or request.trail
-    ):
+    )
+
+
+def to_json(request: Request) -> str | None:
+    """The stored form of all that a plain GET link does not have, or None for a plain one.
+
+    URL, callback, priority and depth have columns of their own. Raises RequestError naming the key of
+    ``meta`` or ``cb_kwargs`` (or the header, the cookie) that is not JSON. Once ``stored`` holds the answer
+    (empty for a plain one), what is done to the request's dicts cannot spoil the commit it is part of.
+    """
+    if request.stored is not None:
+        return request.stored or None
+    if is_plain(request):
         return None
     extra: dict[str, Any] = {}
     if request.method != "GET":

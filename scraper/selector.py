@@ -103,32 +103,33 @@ def select(nodes: Sequence[LexborNode], query: str) -> SelectorList:
     return SelectorList(nodes, _plan(query))
 
 
-def _all(nodes: Sequence[LexborNode], plan: tuple[_Part, ...]) -> list[Match]:
-    matches: list[Match] = []
+def _each(nodes: Sequence[LexborNode], plan: tuple[_Part, ...]) -> Iterator[Match]:
+    """Every match, found as it is asked for."""
     css, what, attribute, deep = plan[0]
     for node in nodes:
         if len(plan) > 1:
-            matches.extend(_mixed(node, plan))
+            yield from _mixed(node, plan)
             continue
         found = node.css(css) if css or not deep else [node]
         if what == "node":
-            matches.extend(found)
+            yield from found
         elif what == "text":
-            matches.extend(_texts(found, deep))
+            yield from _texts(found, deep)
         else:
             for each in found:
                 attributes = each.attributes
                 if attribute in attributes:
-                    matches.append(attributes[attribute] or "")
-    return matches
+                    yield attributes[attribute] or ""
 
 
-def _texts(found: list[LexborNode], deep: bool) -> list[str]:
+def _texts(found: list[LexborNode], deep: bool) -> Iterator[str]:
     """Text right below or (``deep``) anywhere below: in document order, each once, though matches may nest."""
     if len(found) == 1 and not deep:
-        return [each.text_content or "" for each in found[0].iter(include_text=True) if each.is_text_node]
+        for each in found[0].iter(include_text=True):
+            if each.is_text_node:
+                yield each.text_content or ""
+        return
     matched = {each.mem_id for each in found}
-    texts: list[str] = []
     met: set[int] = set()
     for top in found:
         if top.mem_id not in met:
@@ -136,8 +137,7 @@ def _texts(found: list[LexborNode], deep: bool) -> list[str]:
                 if not node.is_text_node:
                     met.add(node.mem_id)
                 elif deep or _above(node) in matched:
-                    texts.append(node.text_content or "")
-    return texts
+                    yield node.text_content or ""
 
 
 def _mixed(node: LexborNode, plan: tuple[_Part, ...]) -> Iterator[Match]:
@@ -237,7 +237,7 @@ class SelectorList(Sequence[Selector]):
     def matches(self) -> list[Match]:
         """The bare selectolax nodes and strings."""
         if self._matches is None:
-            self._matches = _all(self._nodes, self._plan)
+            self._matches = list(_each(self._nodes, self._plan))
         return self._matches
 
     def _head(self) -> Match | None:
@@ -322,7 +322,10 @@ class SelectorList(Sequence[Selector]):
         match = self._head()
         if match is None:
             return default
-        found = Selector(match).re(pattern) or self.re(pattern)
+        found = Selector(match).re(pattern)
+        if not found:
+            matches = _each(self._nodes, self._plan) if self._matches is None else self._matches
+            found = next(filter(None, (Selector(each).re(pattern) for each in matches)), [])
         return found[0] if found else default
 
     def __repr__(self) -> str:

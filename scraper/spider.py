@@ -12,7 +12,7 @@ from scraper.item import is_item, snake, to_item
 from scraper.log import Logger
 from scraper.page import Found, Item
 from scraper.ports import RetryPolicy
-from scraper.request import CallbackRef, Request, to_json
+from scraper.request import CallbackRef, Request, is_plain, to_json
 from scraper.url import canonical, host_of, in_domains, origin_of
 
 if TYPE_CHECKING:
@@ -229,13 +229,16 @@ class _Collector:
         if request.depth or request is self.parent:  # given before: what waits to be stored must not change
             request = request.replace()
         request.depth = self.depth
-        salt = ""
-        if request.dont_filter:  # a name of its own, and the same one if this page is visited again
-            salt = f"{self.parent.fingerprint.hex()}:{len(self.links)}"
-        try:
-            self.scope.prepare(request, salt)
-        except RequestError as error:
-            return error
+        if request.callback is not None or request.priority or not is_plain(request):
+            salt = ""
+            if request.dont_filter:  # a name of its own, and the same one if this page is visited again
+                salt = f"{self.parent.fingerprint.hex()}:{len(self.links)}"
+            try:
+                self.scope.prepare(request, salt)
+            except RequestError as error:
+                return error
+        else:
+            request.stored = ""
         if self.bounded and not request.url.startswith(self.near):
             reason = self.scope.drop_reason(request)
             if reason is not None:

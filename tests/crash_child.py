@@ -1,7 +1,7 @@
-"""The crawl that test_crash kills: ``crash_child.py DATABASE ORIGIN [NUMBER]``.
+"""The crawl that test_crash kills: ``crash_child.py DATABASE ORIGIN [STATEMENT]``.
 
-With a number, the process kills itself when SQLite is about to run that many statements: inside a transaction,
-before its commit, while tables are made, after the last page, wherever it falls.
+With a statement, the process kills itself when SQLite is about to run it. It is a number, counted from the start
+(inside a transaction, before its commit, while tables are made, wherever it falls), or how the statement begins.
 """
 
 import json
@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import tenacity
@@ -38,26 +39,26 @@ class Crash(Spider):
         yield {"page": number, "part": 2}
 
 
-def die_at(number: int) -> None:
-    """Every connection that is opened counts its statements."""
-    connect, left = sqlite3.connect, iter(range(number))
+def die_at(where: str) -> None:
+    """Every connection that is opened watches its statements."""
+    connect, numbers = sqlite3.connect, count(1)
 
-    def count(statement: str) -> None:
-        if next(left, None) is None:
+    def watch(statement: str) -> None:
+        if next(numbers) == int(where) if where.isdigit() else statement.startswith(where):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def counted(*arguments: Any, **options: Any) -> sqlite3.Connection:
+    def watched(*arguments: Any, **options: Any) -> sqlite3.Connection:
         connection = connect(*arguments, **options)
-        connection.set_trace_callback(count)
+        connection.set_trace_callback(watch)
         return connection
 
-    sqlite3.connect = counted  # type: ignore[assignment]
+    sqlite3.connect = watched  # type: ignore[assignment]
 
 
 if __name__ == "__main__":
     database, origin, *rest = sys.argv[1:]
     if rest:
-        die_at(int(rest[0]))
+        die_at(rest[0])
     report = scraper.run(
         Crash,
         arguments={"origin": origin},

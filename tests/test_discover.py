@@ -4,7 +4,7 @@ import datetime
 import enum
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Optional
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import pytest
@@ -142,7 +142,7 @@ TYPED = [
     (list[Path], "a,b", [Path("a"), Path("b")]),
     (list[int] | None, "1,2", [1, 2]),
     (int | None, "5", 5),
-    (Optional[int], "none", None),  # noqa: UP045
+    (int | None, "none", None),
     (int | None, "", None),
     (str | None, "none", "none"),
     (int | str, "x", "x"),
@@ -212,7 +212,7 @@ class ByInit(Spider):
 
 class ByClass(Spider):
     pages: int = 3
-    kinds: list[str] = []  # noqa: RUF012
+    kinds: tuple[str, ...] = ()
     must: str
     shared: ClassVar[int] = 1
     plain = 5
@@ -236,8 +236,8 @@ def test_values_that_are_no_text_are_passed_as_they_are():
 
 def test_annotated_attributes_are_arguments_of_a_spider_without_init():
     made = build(ByClass, {"must": "x", "kinds": "a,b"})
-    assert (made.must, made.kinds, made.pages) == ("x", ["a", "b"], 3)
-    assert ByClass.kinds == []
+    assert (made.must, made.kinds, made.pages) == ("x", ("a", "b"), 3)
+    assert ByClass.kinds == ()
 
 
 def test_a_spider_may_take_anything():

@@ -12,7 +12,7 @@ from scraper.selector import Selector, SelectorList
 PAGE = """<html><body>
 <div id=a class="x y"><p>one <b>two</b> three</p><p>four</p><div id=b><p>five</p></div></div>
 <a href="/q?b=1,2" title="a::text" hidden>L</a><ul><li>1</li><li>2<i>!</i></li></ul>
-<script>var a = "<p>no</p>";</script></body></html>"""
+<script>var a = "<p>no</p>";</script><dl><dd><i>x</i>y</dd></dl></body></html>"""
 
 
 def page(html=PAGE):
@@ -108,7 +108,7 @@ def test_selecting_from_text_says_what_to_do_instead():
 NODES = ["#a", "a", "ul", "body", "p, li, a"]
 QUERIES = (
     "p;p::text;#a;#a::attr(id);::attr(id);::text;li i::text;li::text;b, i;div ::text;div > div::text;a::attr(hidden);"
-    "ul::attr(id);a::attr(title), p::text;p, b::text;h1;h1::text;ul::text;body::text;script::text;*;*::attr(id);li:last-child"
+    "ul::attr(id);a::attr(title), p::text;p, b::text;dd::text;h1;h1::text;body::text;script::text;*;*::attr(id)"
 ).split(";")
 
 

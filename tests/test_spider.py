@@ -158,7 +158,10 @@ def test_links_deeper_than_max_depth_are_dropped_and_counted():
     assert gather([Request(URL), {"a": 1}], parent=parent, max_depth=2).drops == {"depth": 1}
     parent.depth = 1
     assert urls(gather([Request(URL)], parent=parent, max_depth=2)) == [URL]
-    assert urls(gather([Request(URL)], Shop(), parent, max_depth=2)) == [URL]
+    near_and_far = [URL, "http://www.example.org/"]
+    assert urls(gather([Request(url) for url in near_and_far], Shop(), parent, max_depth=2)) == near_and_far
+    parent.depth = 2
+    assert gather([Request(url) for url in near_and_far], Shop(), parent, max_depth=2).drops == {"depth": 2}
     parent.depth = 1000
     assert urls(gather([Request(URL)], parent=parent, max_depth=0)) == [URL]
 

@@ -6,7 +6,6 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,7 +80,7 @@ def pool(
       scraper pool books
       scraper pool shop.db --run 3 --json | jq 'select(.dropped > 0)'
     """
-    names = [each.name for each in fields(HostLedger)]
+    names = list(HostLedger.__struct_fields__)
     with _opened(where) as (path, db):
         known = db.execute("select id, spider from runs order by id").fetchall()
         if not known:
@@ -93,7 +92,7 @@ def pool(
         hosts = [HostLedger(*row) for row in db.execute(query, (chosen,))]
     if as_json:
         for host in hosts:
-            print(msgspec.json.encode(asdict(host)).decode())
+            print(msgspec.json.encode(host).decode())
     elif hosts:
         from scraper.cli.tables import console, print_ledger
 

@@ -162,7 +162,7 @@ def total(hosts: Iterable[HostLedger]) -> HostLedger:
     """All counts added up; ``peak`` is the highest of any one host."""
     found = HostLedger("")
     for host in hosts:
-        for name in HostLedger.__slots__:
+        for name in HostLedger.__struct_fields__:
             if name == "peak":
                 found.peak = max(found.peak, host.peak)
             elif name != "host":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 import msgspec
@@ -79,7 +79,7 @@ class MemoryStore:
         if runs and runs[-1].spider != spider:
             raise UsageError(f"this store belongs to spider {runs[-1].spider!r}; give {spider!r} another")
         if runs and runs[-1].id not in self.memory.ended:
-            return replace(runs[-1], resumed=True)
+            return msgspec.structs.replace(runs[-1], resumed=True)
         for page in self.memory.pages.values():
             if page.state in ("due", "retry"):
                 page.state = "left"
@@ -183,7 +183,9 @@ class MemoryStore:
     async def save_ledger(self, ledger: Sequence[HostLedger]) -> None:
         for each in ledger:
             old = self.memory.ledger.get((self.run.id, each.host), HostLedger(each.host))
-            sums = {n: getattr(old, n) + getattr(each, n) for n in HostLedger.__slots__ if n not in ("host", "peak")}
+            sums = {
+                n: getattr(old, n) + getattr(each, n) for n in HostLedger.__struct_fields__ if n not in ("host", "peak")
+            }
             self.memory.ledger[self.run.id, each.host] = HostLedger(each.host, peak=max(old.peak, each.peak), **sums)
 
     async def ledger(self, most: int = 1000) -> list[HostLedger]:

@@ -10,7 +10,6 @@ changes leases runs on the database thread, in the order of the calls.
 
 from __future__ import annotations
 
-import dataclasses
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -35,7 +34,7 @@ MOST_PASSED = 200
 """Pages of hosts that have enough, looked at in order, before the other hosts are looked up by name."""
 
 COUNTERS = ("pages", "items", "rejects", "retries", "dead", "links", "redirects", "bytes")
-LEDGER = tuple(each.name for each in dataclasses.fields(HostLedger) if each.name != "host")
+LEDGER = tuple(name for name in HostLedger.__struct_fields__ if name != "host")
 
 FINISH = """
 update pages set state = ?, attempts = ?, status = ?, reason = ?, error = ?, due = ?, first_tried = ?,
