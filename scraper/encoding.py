@@ -90,7 +90,11 @@ _PRESCAN_BYTES = 1024
 _HEADER_CHARSET = re.compile(r"""(?:^|[;,\s])charset\s*=\s*["']?\s*([^\s"';,]+)""", re.IGNORECASE)
 _NO_MARKUP = re.compile(r"json|javascript|text/css", re.IGNORECASE)
 _TAG = re.compile(rb"<(?:(!--)|(meta(?=[\t\n\f\r /]))|(/?[a-z])|[!/?])", re.IGNORECASE)
-_TAG_NAME_END = re.compile(rb"[\t\n\f\r >]")
+# From within a tag's name to its end; an open quote takes all that is left.
+_REST_OF_TAG = re.compile(
+    rb"""[^\t\n\f\r >]*+(?:[\t\n\f\r /]++|[^\t\n\f\r />][^\t\n\f\r />=]*+"""
+    rb"""(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^\t\n\f\r >]*+))?+)*+"""
+)
 _ATTRIBUTE_NAME = re.compile(rb"[\t\n\f\r /]*([^\t\n\f\r />][^\t\n\f\r />=]*)?[\t\n\f\r ]*")
 _ATTRIBUTE_VALUE = re.compile(rb"""=[\t\n\f\r ]*(?:"([^"]*)"|'([^']*)'|(?!["'])([^\t\n\f\r >]*))""")
 _CONTENT_CHARSET = re.compile(rb"charset[\t\n\f\r ]*=[\t\n\f\r ]*", re.IGNORECASE)
@@ -199,18 +203,12 @@ def _of_meta(head: bytes) -> str | None:
             at = head.find(b"-->", tag.start() + 2) + 3  # "<!-->" is a whole comment
             if at < 3:
                 return None
-        elif meta or name:
-            if name:
-                end = _TAG_NAME_END.search(head, tag.end())
-                if end is None:
-                    return None
-                at = end.start()
-            else:
-                at = tag.end()
-            attributes, at = _attributes(head, at)
-            if at == len(head):
-                return None
-            if meta and (found := _of_attributes(attributes)):
+        elif name:
+            rest = _REST_OF_TAG.match(head, tag.end())
+            at = rest.end() if rest else len(head)
+        elif meta:
+            attributes, at = _attributes(head, tag.end())
+            if at < len(head) and (found := _of_attributes(attributes)):
                 return found
         else:
             at = head.find(b">", tag.end())

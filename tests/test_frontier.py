@@ -229,6 +229,14 @@ def test_warm_hosts_take_turns() -> None:
     assert all(len(set(order[n : n + 3])) == 3 for n in range(10))
 
 
+def test_hosts_with_several_idle_connections_take_turns() -> None:
+    front = frontier(Limits(4))
+    front.push([lease for host in "ab" for lease in leases(host, 40)])
+    for lease in take_all(front):
+        front.done(lease)
+    assert hosts([lease for lease in (front.take() for _ in range(6)) if lease]) == ["a", "b"] * 3
+
+
 def test_host_with_endless_work_does_not_starve_those_not_begun() -> None:
     front = frontier()
     front.push(leases("giant", 500))

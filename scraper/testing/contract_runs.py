@@ -77,6 +77,7 @@ async def new_run_makes_each_page_due_again_when_it_is_met(make: Make) -> None:
             (receipt,) = await store.commit([done(lease, link, items=[item()])], NOW)
             assert receipt.new_links == 1
             assert paths(await take(store)) == [link]
+            assert len(await read_items(store)) == 1, "the same item of the same page"
             counts = await store.counts()
             assert (counts.pages, counts.items, counts.links) == (1, 1, 2), "a run has counters of its own"
             pages = {page.url: page.run for page in await read_pages(store, run.id)}
@@ -84,6 +85,20 @@ async def new_run_makes_each_page_due_again_when_it_is_met(make: Make) -> None:
             await store.finish("finished", NOW, finished=True)
         finally:
             await store.close()
+
+
+async def old_page_is_due_in_a_new_run_although_it_is_met_late(make: Make) -> None:
+    async with owner(make) as store:
+        await store.add(requests("a", "b", "c"), NOW)
+        await store.commit([done(lease) for lease in await take(store)], NOW)
+        await store.finish("finished", NOW, finished=True)
+    async with owner(make) as store:
+        await store.add(requests("c"), NOW)
+        (c,) = await take(store)
+        await store.commit([done(c, "b")], NOW)
+        (b,) = await take(store)
+        await store.commit([done(b, "a", "c")], NOW)
+        assert paths(await take(store)) == ["a"]
 
 
 async def pages_left_by_a_limited_run_are_dropped_unless_they_are_met_again(make: Make) -> None:
@@ -175,6 +190,7 @@ CHECKS: tuple[Check, ...] = (
     leases_end_with_their_owner,
     unfinished_run_is_resumed,
     new_run_makes_each_page_due_again_when_it_is_met,
+    old_page_is_due_in_a_new_run_although_it_is_met_late,
     pages_left_by_a_limited_run_are_dropped_unless_they_are_met_again,
     items_know_the_first_and_the_last_run_that_met_them,
     counts_are_of_the_run_over_all_its_owners,
