@@ -197,9 +197,7 @@ class Response:
         hrefs = dict.fromkeys(
             [node.attributes.get("href", NO_LINK) for tag in ("a", "area") for node in tree.tags(tag)]
         )
-        urls = dict.fromkeys([resolver[href or ""] for href in hrefs])
-        urls.pop(None, None)
-        return list(urls)  # type: ignore[arg-type]
+        return resolver.urls([href or "" for href in hrefs])
 
     def follow(self, target: Link, callback: CallbackRef = None, **arguments: Any) -> Request:
         """A Request for a URL, or for the link in a node: its ``href``, else its ``src``.
@@ -233,12 +231,8 @@ class Response:
             targets = self.css(targets)
         if isinstance(targets, SelectorList):
             targets = targets.matches  # as they are: a Selector around each costs more than its look-up
-        resolver = self.resolver
-        found: dict[str, None] = {}
-        for target in targets:
-            href = target if isinstance(target, str) else _href(target)
-            if href is not None and (url := resolver[href]) is not None:
-                found[url] = None
+        hrefs = [target if isinstance(target, str) else _href(target) for target in targets]
+        found = self.resolver.urls([href for href in hrefs if href is not None])
         if arguments:
             return iter([Request(url, callback, **arguments) for url in found])
         return iter([link(url, callback) for url in found])

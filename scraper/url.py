@@ -11,6 +11,7 @@ The functions that take a URL apart (`host_of`, `origin_of`) rely on the canonic
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import can_ada
 from xxhash import xxh3_128_digest
@@ -71,9 +72,30 @@ class Resolver(dict[str, str | None]):
             except (ValueError, TypeError):
                 url = _second_look(self._base, href)
         self[href] = url
-        if url is not None:
-            self[url] = url  # `links()` feeds `follow_all()`: what came out may come in again
         return url
+
+    def urls(self, hrefs: Iterable[str]) -> list[str]:
+        """The URLs of those hrefs that have one, each once, in their order: `resolver[href]` without its calls."""
+        found: dict[str, None] = {}
+        base = self._parsed
+        for href in hrefs:
+            if href in self or base is None:
+                url = self[href]
+            else:
+                try:
+                    url = str(base + href)
+                except (ValueError, TypeError):
+                    url = self[href]
+                else:
+                    if "#" in url:
+                        url = url.partition("#")[0]
+                    if url[:8] != "https://" and url[:7] != "http://":
+                        url = None
+                    self[href] = url
+            if url is not None:
+                found[url] = None
+        self.update(zip(found, found, strict=True))  # `links()` feeds `follow_all()`: what came out may come in again
+        return list(found)
 
     __call__ = dict.__getitem__  # a Python-level method would cost more than the look-up itself
 

@@ -1,10 +1,11 @@
-"""What several tests need: the demo site on a real socket, and the command line as a process of its own."""
+"""What several tests need: loops, the demo site on a real socket, and the command line as a process of its own."""
 
 import asyncio
 import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,13 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+import uvloop
 
 from scraper.testing.bookshop import serve
+
+pytest.register_assert_rewrite("counting", "fetching")  # what they find is told as fully as in a test
 
 ROOT = Path(__file__).resolve().parents[1]
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 StartCli = Callable[..., "subprocess.Popen[str]"]
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loops a test names, ``pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])``, or asyncio's own."""
+    mark = item.get_closest_marker("asyncio")
+    named = mark.kwargs.get("loop_factories") if mark else None
+    return {name: LOOPS[name] for name in named or ["asyncio"]}
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +119,14 @@ def spiders(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "spiders" / "books.py", folder)
     (folder / "front.py").write_text(FRONT)
     return folder
+
+
+@pytest.fixture
+def certificate() -> ssl.SSLContext:
+    """TLS for a server on loopback, vouched for by an authority nobody knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    return context
 
 
 @pytest.fixture

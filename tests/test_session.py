@@ -6,62 +6,21 @@ import random
 import ssl
 from collections.abc import Callable
 
-import aiohttp
 import msgspec
 import pytest
-import trustme
-import uvloop
-from aiohttp.resolver import AsyncResolver
-from sockets import Asked, Names, Reply, Server, always, page
+from counting import agree, fetch, one
+from sockets import Asked, Reply, Server, always, page
 
-from scraper.deadline import Deadlines, Overdue
 from scraper.errors import Disconnected, ReadError
 from scraper.fetchers.http import HttpFetcher
-from scraper.ledger import COUNTS, Wire
+from scraper.ledger import COUNTS
 from scraper.page import HostLedger
 from scraper.request import Request
-from scraper.session import ACCEPT_ENCODING, SessionPool
+from scraper.session import SessionPool
 from scraper.settings import Settings
 from scraper.url import host_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy")
-
-
-@pytest.fixture(params=[asyncio.DefaultEventLoopPolicy(), uvloop.EventLoopPolicy()], ids=["asyncio", "uvloop"])
-def event_loop_policy(request: pytest.FixtureRequest) -> object:
-    return request.param
-
-
-def one(pool: SessionPool) -> HostLedger:
-    (found,) = pool.ledger()
-    return found
-
-
-def agree(pool: SessionPool, server: Server) -> HostLedger:
-    """The identity that scraper/ledger.py promises."""
-    ours = one(pool)
-    assert ours.host == host_of(server.url())
-    assert ours.opened == server.accepted
-    assert ours.requests - ours.unanswered == server.answered
-    assert server.answered <= server.requests <= ours.requests
-    assert ours.requests - ours.reused == sum(1 for each in server.sockets if each)
-    return ours
-
-
-async def fetch(pool: SessionPool, server: Server, times: int, at_once: int = 1, **options: object) -> list[bool]:
-    """GET so many pages; says of each whether its connection was used before."""
-    fetcher = HttpFetcher(pool, Settings(**options))  # type: ignore[arg-type]
-    work = iter(range(times))
-    reused: list[bool] = []
-
-    async def worker() -> None:
-        for number in work:
-            response = await fetcher.fetch(Request(server.url(f"/{number}")))
-            assert response.body == b"<p>hello</p>"
-            reused.append(response.seen.reused)
-
-    await asyncio.gather(*(worker() for _ in range(at_once)))
-    return reused
+pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
 
 async def test_keep_alive_is_one_connection() -> None:
@@ -234,7 +193,7 @@ async def test_an_answer_nobody_asked_for_is_not_given_to_the_next() -> None:
 
 
 @pytest.mark.parametrize("tls", [False, True])
-async def test_a_server_of_many_moods(tls: bool) -> None:
+async def test_a_server_of_many_moods(tls: bool, certificate: ssl.SSLContext) -> None:
     moods = random.Random(7)
     cut = page(b"x" * 100).data[:-50]
     replies = [
@@ -250,7 +209,7 @@ async def test_a_server_of_many_moods(tls: bool) -> None:
         return page() if moods.random() < 0.7 else moods.choice(replies)
 
     settings = Settings(read_timeout=0.05, concurrency_per_host=6, verify_tls=False)
-    async with Server(behave, certificate() if tls else None) as server, SessionPool(settings) as pool:
+    async with Server(behave, certificate if tls else None) as server, SessionPool(settings) as pool:
         fetcher = HttpFetcher(pool, settings)
         work = iter(range(300))
         failed = 0
@@ -311,148 +270,3 @@ async def test_hosts_have_their_own_records() -> None:
         await fetch(pool, other, 3)
         counts = {each.host: each.requests for each in pool.ledger()}
         assert counts == {host_of(one_server.url()): 2, host_of(other.url()): 3}
-
-
-async def test_names_are_looked_up_once_and_timed() -> None:
-    async with Names({"shop.example": "127.0.0.1"}) as names, Server(host="shop.example") as server:
-        resolver = AsyncResolver(nameservers=["127.0.0.1"], udp_port=names.port)
-        async with SessionPool(Settings(), resolver) as pool:
-            await fetch(pool, server, 1)
-            await server.hang_up()
-            await fetch(pool, server, 1)
-            ours = agree(pool, server)
-            assert names.asked.count("shop.example") <= 2  # its A and AAAA records
-            assert ours.dns > 0
-            assert ours.connect > 0
-        await resolver.close()
-
-
-async def test_tls_time_is_told_from_tcp_time() -> None:
-    async with Server(tls=certificate()) as server, SessionPool(Settings(verify_tls=False)) as pool:
-        await fetch(pool, server, 3)
-        ours = agree(pool, server)
-        assert (ours.opened, ours.reused) == (1, 2)
-        assert ours.tls > 0
-        assert ours.connect > 0
-    async with Server() as server, SessionPool(Settings()) as pool:
-        await fetch(pool, server, 1)
-        assert one(pool).tls == 0
-
-
-def certificate() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
-async def test_what_is_sent() -> None:
-    settings = Settings(user_agent="shopper/2", headers={"accept-language": "eo", "X-Crawl": "1"})
-    async with Server() as server, SessionPool(settings) as pool:
-        fetcher = HttpFetcher(pool, settings)
-        await fetcher.fetch(
-            Request(server.url("/a?b=%2F&c=1+2"), headers={"x-crawl": "2"}, cookies={"a": "1", "b": "x=y"})
-        )
-        await fetcher.fetch(Request(server.url(), headers={"Cookie": "c=3"}, cookies={"d": "4"}))
-        first, second = server.asked
-        assert first.path == "/a?b=%2F&c=1+2"
-        assert first.headers["user-agent"] == "shopper/2"
-        assert first.headers["accept-encoding"] == ACCEPT_ENCODING
-        assert first.headers["accept-language"] == "eo"
-        assert first.headers["x-crawl"] == "2"
-        assert first.headers["cookie"] == "a=1; b=x=y"
-        assert second.headers["cookie"] == "c=3; d=4"
-
-
-async def test_cookies_are_not_kept() -> None:
-    reply = always(page(Set_Cookie="a=1"))
-    async with Names({"shop.example": "127.0.0.1"}) as names, Server(reply, host="shop.example") as server:
-        resolver = AsyncResolver(nameservers=["127.0.0.1"], udp_port=names.port)
-        async with SessionPool(Settings(), resolver) as pool:
-            await fetch(pool, server, 2)
-            assert "cookie" not in server.asked[1].headers
-        await resolver.close()
-
-
-async def test_closing_twice_and_unused() -> None:
-    pool = SessionPool(Settings())
-    await pool.close()
-    async with Server() as server:
-        await fetch(pool, server, 1)
-        await pool.close()
-        await pool.close()
-        await server.until(lambda: not server.open)
-        assert one(pool).requests == 1
-
-
-def test_aiohttp_still_has_the_seams_we_use() -> None:
-    async def look() -> None:
-        async with SessionPool(Settings()) as pool:
-            session, connector = pool._open()
-            assert hasattr(session, "_retry_connection")
-            for name in ("_get", "_create_connection", "_resolve_host", "_factory", "_acquired", "_close"):
-                assert hasattr(aiohttp.TCPConnector, name) or hasattr(connector, name)
-        for name in ("_reschedule_timeout", "_drop_timeout", "_on_read_timeout", "feed_data", "eof_received"):
-            assert callable(getattr(Wire.__mro__[1], name))
-
-    asyncio.run(look())
-
-
-async def test_a_deadline_interrupts() -> None:
-    deadlines = Deadlines(0.01)
-    with pytest.raises(Overdue), deadlines.one():
-        await asyncio.Event().wait()
-    task = asyncio.current_task()
-    assert task is not None and task.cancelling() == 0
-    with deadlines.one():
-        pass  # what is done in time is left alone
-    deadlines.stop()
-
-
-async def test_a_cancel_from_outside_a_deadline_stays_a_cancel() -> None:
-    deadlines = Deadlines(60)
-    begun = asyncio.Event()
-
-    async def work() -> None:
-        with deadlines.one():
-            begun.set()
-            await asyncio.Event().wait()
-
-    task = asyncio.create_task(work())
-    await begun.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    deadlines.stop()
-
-
-async def test_a_cancel_at_the_same_time_as_a_deadline_stays_a_cancel() -> None:
-    deadlines = Deadlines(0.01)
-
-    async def work() -> None:
-        with deadlines.one() as _:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                assert task is not None
-                task.cancel()
-                raise
-
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.create_task(work())
-    deadlines.stop()
-
-
-async def test_deadlines_come_in_the_order_they_began() -> None:
-    deadlines = Deadlines(0.01)
-    order: list[int] = []
-
-    async def work(number: int) -> None:
-        try:
-            with deadlines.one():
-                await asyncio.Event().wait()
-        except Overdue:
-            order.append(number)
-
-    await asyncio.gather(*(work(number) for number in range(5)))
-    assert order == [0, 1, 2, 3, 4]

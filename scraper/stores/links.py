@@ -10,8 +10,8 @@ from typing import Any
 from scraper.request import Request, to_json
 from scraper.url import host_of
 
-KNOWN = 50_000
-"""Fingerprints remembered in each of two generations: a link to a page known lately costs no statement."""
+KNOWN = 25_000
+"""Links remembered in each of two generations: one to a page known lately costs neither a hash nor a statement."""
 
 MOST_AT_ONCE = 512
 
@@ -30,17 +30,18 @@ class LinkTable:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[bytes, Request, int | None]] = []
-        self._known: set[bytes] = set()
-        self._known_before: set[bytes] = set()
+        self._known: set[str | bytes] = set()
+        self._known_before: set[str | bytes] = set()
 
     def put(self, requests: Iterable[Request], found_on: int | None) -> None:
         """Take the links of one page; ``found_on`` is None for seeds."""
         known, before, waiting = self._known, self._known_before, self._waiting
         for request in requests:
-            fp = request.fingerprint
-            if fp not in known and fp not in before:
-                known.add(fp)
-                waiting.append((fp, request, found_on))
+            # A plain GET is told by its URL, anything else by its fingerprint.
+            name = request.url if request.stored == "" else request.fingerprint
+            if name not in known and name not in before:
+                known.add(name)
+                waiting.append((request.fingerprint, request, found_on))
 
     def write(self, db: sqlite3.Connection, run: int, now: float) -> tuple[Counter[int | None], int | None]:
         """Write what was taken. Returns how many were new by the page that revealed them, and their top priority."""

@@ -1,6 +1,7 @@
 """Measure scraper against a bare tuned loop and Scrapy, on static sites that nginx serves from the other core."""
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -29,6 +30,8 @@ from contest import (
     sample,
 )
 from nginx import Nginx, program
+
+import scraper
 
 EXAMPLES = """
 contestants, run in turn (a b c a b c ...):
@@ -76,6 +79,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="scraper-bench-") as scratch:
         folder = Path(scratch)
         print("building the sites", flush=True)
+        # As pip does on install; a checkout may have no byte code yet, or an environment that forbids writing it.
+        compileall.compile_dir(Path(scraper.__file__).parent, quiet=1)
         run([sys.executable, str(HERE / "sites.py"), str(folder / "sites")], folder / "sites.log")
         places = {name: (folder / "sites" / name, site.addresses) for name, site in SITES.items()}
         with Nginx(folder, places, cores[-1] if pinned else None) as nginx:
