@@ -6,8 +6,8 @@ place at a time:
 
     warm    has work and an idle connection: a request here costs no handshake
     cold    has work and no connection yet
-    more    has work for another connection beside the busy ones
-    timed   has work, but its next ready time lies ahead; or little work, for which its connections may do
+    more    has work, and has earned another connection beside the busy ones
+    timed   has work, but its next ready time lies ahead; or it waits for a busy connection
     -       no work, or as many requests in flight as its cap
 
 Warm goes before cold before more, so a crawl of many hosts opens about one connection for each. Every
@@ -29,10 +29,10 @@ from scraper.ports import Clock, Throttle, Timer
 WARM, COLD, MORE, TIMED, NOWHERE = range(5)
 COLD_FIRST_EVERY = 8
 MOST_SLOTS = 10_000
-ENOUGH = 4
-"""Leases that may wait for each busy connection of a host before another is opened at once,"""
+WORTH = 8
+"""Requests that a host must have had for each connection beside its first: a small host gets by with one,"""
 PATIENCE = 0.25
-"""and seconds after which one is opened all the same: 0.2 s is what a slow page takes."""
+"""and seconds after which work that waits for a busy connection gets one of its own all the same."""
 
 
 class Slot:
@@ -48,6 +48,8 @@ class Slot:
         "place",
         "queue",
         "ready_at",
+        "served",
+        "short_since",
         "timed_at",
         "used_at",
     )
@@ -55,10 +57,12 @@ class Slot:
     def __init__(self, host: str, limits: HostLimits) -> None:
         self.host = host
         self.limits = limits
-        self.queue: list[tuple[int, int, Lease]] = []
+        self.queue: list[tuple[int, int, int, Lease]] = []
         self.in_flight = 0
         self.open = 0
         self.ready_at = 0.0
+        self.served = 0
+        self.short_since: float | None = None
         self.timed_at = 0.0
         self.listed_at = math.inf
         self.used_at = 0.0
@@ -141,7 +145,7 @@ class Frontier:
         now = self._clock.monotonic()
         for lease in leases:
             slot = self._slots.get(lease.host) or self._add_slot(lease.host)
-            heapq.heappush(slot.queue, (-lease.request.priority, lease.page, lease))
+            heapq.heappush(slot.queue, (-lease.request.priority, lease.page, lease.token, lease))
             self.queued += 1
             if len(slot.queue) >= self.per_host:
                 self._full.add(slot.host)
@@ -172,12 +176,15 @@ class Frontier:
         if slot is None or self.allowance == 0:
             return None
         now = self._clock.monotonic()
-        lease = heapq.heappop(slot.queue)[2]
+        lease = heapq.heappop(slot.queue)[3]
         self.queued -= 1
         self.in_flight += 1
         slot.in_flight += 1
+        slot.served += 1
         slot.open = max(slot.open, slot.in_flight)
         slot.used_at = now
+        if slot.place == MORE:
+            slot.short_since = None
         limits = slot.limits
         if limits.delay:
             slot.ready_at = max(slot.ready_at, now + limits.delay * (1.0 + limits.jitter * random.random()))
@@ -217,7 +224,7 @@ class Frontier:
         self._closed = True
         left = []
         for slot in self._slots.values():
-            left += [entry[2] for entry in slot.queue]
+            left += [entry[3] for entry in slot.queue]
             slot.queue.clear()
             self._settle(slot, 0.0)
         self.queued = 0
@@ -244,6 +251,8 @@ class Frontier:
         return None
 
     def _place(self, slot: Slot, now: float) -> int:
+        if not slot.queue:
+            slot.short_since = None
         if not slot.queue or slot.in_flight >= slot.limits.cap:
             return NOWHERE
         if slot.ready_at > now:
@@ -255,10 +264,12 @@ class Frontier:
             return WARM if slot.open else COLD
         if slot.in_flight < slot.open:
             return WARM
-        # What is left may soon fit on the connections that are busy now; another is opened for more than that,
-        # or when they are slow.
-        slot.timed_at = slot.used_at + PATIENCE
-        return MORE if len(slot.queue) > slot.in_flight * ENOUGH or slot.timed_at <= now else TIMED
+        # Another connection beside the busy ones: earned by the requests served so far, or by waiting.
+        if slot.short_since is None:
+            slot.short_since = now
+        slot.timed_at = slot.short_since + PATIENCE
+        earned = slot.in_flight <= slot.served // WORTH
+        return MORE if earned or slot.timed_at <= now else TIMED
 
     def _settle(self, slot: Slot, now: float, rotate: bool = False) -> None:
         """Put the slot where it belongs now; ``rotate`` to the end, behind its peers."""

@@ -14,6 +14,7 @@ _FEW_TAGS = 2_000  # the worst of them take 0.2 s and 330 MB: half unclosed form
 _MANY_TAGS = 15_000  # nested in one another, half a second
 _BUDGET = 1_000_000  # formatting elements opened again, of 1 µs and 360 bytes each
 _WORK = 200_000_000  # open elements looked at, of about 4 ns each
+_LOOK = 20  # one look of our own at an open element takes as long as so many of the parser's
 _LONG = 128 * 1024  # bytes; no single tag of a shorter page has attributes for more than a second
 
 _FORMATTING_TAG = re.compile(
@@ -63,7 +64,7 @@ def too_deep(body: bytes | str, limit: int = 5000) -> bool:
 def _stalls(body: bytes, limit: int) -> bool:
     """Read the tags once, keeping the open elements; formatting stays open until its own end tag comes."""
     stack: list[bytes] = []
-    formatting: list[bytes] = []
+    formatting: list[tuple[bytes, bytes]] = []  # name and attributes
     work = reopened = 0
     for token in _TOKEN.finditer(body):
         close, name = token[2], token[3]
@@ -72,26 +73,32 @@ def _stalls(body: bytes, limit: int) -> bool:
         name = name.lower()
         if name in _FORMATTING:
             if not close:
-                formatting.append(name)
-            elif name in formatting[-8:]:
-                formatting.remove(name)
+                if formatting[-64:].count((name, token[4])) < 3:  # of those alike no more than three are opened again
+                    formatting.append((name, token[4]))
+            else:
+                for at in range(len(formatting) - 1, max(-1, len(formatting) - 9), -1):
+                    if formatting[at][0] == name:
+                        del formatting[at]
+                        break
         elif close:
-            _close(stack, name)
+            work += _LOOK * _close(stack, name)
         elif name not in _SHALLOW:
             stack.append(name)
         depth = len(stack) + len(formatting)
         work += depth
         reopened += len(formatting)
-        if depth > limit or work > _WORK or reopened > 20 * _BUDGET:
+        if depth > limit or work > _WORK or reopened > 2 * _BUDGET:
             return True
     return False
 
 
-def _close(stack: list[bytes], name: bytes) -> None:
-    """Pop to the element that an end tag closes, when it is there and no wall stands before it."""
-    for at in range(len(stack) - 1, -1, -1):
+def _close(stack: list[bytes], name: bytes) -> int:
+    """Pop to the element that an end tag closes, if no wall stands before it; tell how many were looked at."""
+    top = len(stack)
+    for at in range(top - 1, -1, -1):
         if stack[at] == name:
             del stack[at:]
-            return
+            return top - at
         if stack[at] in _WALLS:
-            return
+            return top - at
+    return top

@@ -106,7 +106,7 @@ def test_items_and_pool_of_a_crawl(cli: Cli, tmp_path: Path, bookshop_url: str) 
         for run in (1, 2):
             [row] = db.execute("select * from hosts where run = ?", (run,)).fetchall()
             printed = json.loads(cli("pool", "front", "--run", run, "--json").stdout)
-            assert printed == {name: row[name] for name in row.keys() if name != "run"}
+            assert printed == {name: value for name, value in dict(row).items() if name != "run"}
     db.close()
     done = cli("pool", "front", "--run", "3")
     assert (done.returncode, "no run 3" in done.stderr) == (2, True)

@@ -29,7 +29,7 @@ else:
 
 Encode = Callable[[bytes], bytes]
 LIMIT = 1 << 24
-PAGE = b"".join(b"<li>%d: %x</li>\n" % (number, hash(str(number * 7919).encode()) & 0xFF) for number in range(3_000))
+PAGE = b"".join(b"<li>%d: %x</li>\n" % (number, number * 7919 % 251) for number in range(3_000))
 
 
 def raw_deflate(content: bytes) -> bytes:
@@ -187,10 +187,10 @@ def test_the_limit_is_exact(coding: str, encode: Encode) -> None:
 @each_coding
 @pytest.mark.parametrize("stacked", [False, True])
 def test_a_bomb_costs_the_cap_and_no_more(coding: str, encode: Encode, stacked: bool) -> None:
-    body = encode(bytes(100 << 20))
+    body = encode(bytes(32 << 20))
     if stacked:
         body, coding = gzip.compress(body), coding + ", gzip"
-    limit = 8 << 20
+    limit = 4 << 20
     tracemalloc.start()
     try:
         with pytest.raises(OverLimit):

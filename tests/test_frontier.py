@@ -8,9 +8,23 @@ from itertools import pairwise
 import pytest
 from slots import KEEPALIVE, Limits, frontier, hosts, leases, spin, take_all
 
-from scraper.frontier import COLD, ENOUGH, PATIENCE, WARM
+import scraper.frontier
+from scraper.frontier import COLD, PATIENCE, WARM
 from scraper.page import HostLimits, Lease
 from scraper.testing import FakeClock
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where connections are not what is tested, a host gets another one as soon as it has work for it."""
+    monkeypatch.setattr(scraper.frontier, "PATIENCE", 0.0)
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch, at_once: None) -> None:
+    """Where they are, it waits as it does for real."""
+    monkeypatch.setattr(scraper.frontier, "PATIENCE", PATIENCE)
+
 
 # Politeness
 
@@ -119,6 +133,19 @@ def test_higher_priority_then_older_page_of_a_host() -> None:
     assert order == [*high, *low]
 
 
+def test_page_that_is_leased_again_can_wait_beside_its_old_lease() -> None:
+    """A lease may run out while it waits for a host that rests for long."""
+    front = frontier()
+    (old,) = leases("a")
+    new = Lease(old.page, old.token + 1_000_000, old.request, "a", 1, 1e12)
+    front.push([new, old])
+    taken = []
+    while (lease := front.take()) is not None:
+        taken.append(lease)
+        front.done(lease)
+    assert taken == [old, new]
+
+
 def test_warm_goes_before_cold_before_more() -> None:
     front = frontier()
     front.push([*leases("a", 20), *leases("b", 20)])
@@ -157,24 +184,33 @@ def test_closed_connection_is_not_warm() -> None:
     assert front.slots[0].place == COLD
 
 
-def test_host_with_little_work_gets_no_second_connection_while_it_answers() -> None:
+@pytest.mark.usefixtures("patience")
+def test_small_host_that_answers_keeps_to_one_connection() -> None:
     clock = FakeClock()
     front = frontier(clock=clock)
-    front.push(leases("a", 1 + ENOUGH))
+    front.push(leases("a", 7))
     while front.queued:
         (lease,) = take_all(front)
-        clock.advance(0.9 * PATIENCE)
-        assert front.take() is None, "what is left fits on the busy connection"
+        clock.advance(PATIENCE / 8)
+        assert front.take() is None, "what is left waits for the busy connection"
         front.done(lease)
     assert front.slots[0].open == 1
 
 
-def test_host_with_much_work_gets_more_connections_at_once() -> None:
-    front = frontier()
-    front.push(leases("a", 2 + ENOUGH))
-    assert len(take_all(front)) == 2
+@pytest.mark.usefixtures("patience")
+def test_host_with_much_work_gets_all_the_connections_it_may_have() -> None:
+    clock = FakeClock()
+    front = frontier(Limits(8), clock)
+    front.push(leases("a", 500))
+    for _ in range(400):
+        lease = front.take()
+        assert lease is not None
+        clock.advance(0.01)
+        front.done(lease)
+    assert len(take_all(front)) == 8
 
 
+@pytest.mark.usefixtures("patience")
 def test_host_that_is_slow_gets_another_connection_after_a_while() -> None:
     clock = FakeClock()
     front = frontier(Limits(3), clock)
@@ -187,6 +223,7 @@ def test_host_that_is_slow_gets_another_connection_after_a_while() -> None:
     assert front.take() is None
 
 
+@pytest.mark.usefixtures("patience")
 def test_many_small_hosts_are_crawled_over_about_one_connection_each() -> None:
     """200 hosts of six pages, 32 workers, answers that take a random time."""
     rng = random.Random(1)

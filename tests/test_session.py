@@ -208,7 +208,7 @@ async def test_a_server_of_many_moods(tls: bool, certificate: ssl.SSLContext) ->
     def behave(asked: Asked) -> Reply:
         return page() if moods.random() < 0.7 else moods.choice(replies)
 
-    settings = Settings(read_timeout=0.05, concurrency_per_host=6, verify_tls=False)
+    settings = Settings(read_timeout=0.5, concurrency_per_host=6, verify_tls=False)
     async with Server(behave, certificate if tls else None) as server, SessionPool(settings) as pool:
         fetcher = HttpFetcher(pool, settings)
         work = iter(range(300))

@@ -116,7 +116,11 @@ class Database:
             return sqlite3.connect(self.path, isolation_level=None, timeout=min(self._busy, 5.0))
 
         connection = _Connection(connect, iter_chunk_size=64)
-        await connection
+        try:
+            await connection
+        except BaseException:
+            await asyncio.to_thread(connection._thread.join)  # it says farewell to the loop, which must be there
+            raise
         self._connection = connection
 
 

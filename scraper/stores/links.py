@@ -53,6 +53,7 @@ class LinkTable:
         met = set(_met(db, [each[0] for each in waiting], run))
         for fp, request, found_on in waiting:
             if fp not in met:
+                met.add(fp)  # the first request for a page is the one that counts
                 new[found_on] += 1
                 url, extra = request.url, to_json(request)
                 priority, depth, callback = request.priority, request.depth, request.callback

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from scraper.errors import RequestError
-from scraper.page import Dead, Found, Reject, Seen
-from scraper.request import Request
+from scraper.page import Dead, Done, Found, Reject, Seen
+from scraper.request import Request, link
+from scraper.spider import Scope, Spider
 from scraper.testing.contract_words import (
     LATER,
     NOW,
@@ -32,6 +33,28 @@ async def add_is_idempotent_and_says_how_many_were_new(make: Make) -> None:
         assert await store.add([Request(url("a"), method="POST", body=b"1")], NOW) == 1, "another request"
         assert len(await take(store)) == 5
         assert (await store.counts()).links == 5
+
+
+async def first_of_several_requests_for_a_page_is_the_one_that_is_kept(make: Make) -> None:
+    scope = Scope(Spider())
+    async with owner(make) as store:
+        for name in ("seed", "link"):
+            twins = [
+                Request(url(name), meta={"first": True}, priority=1),
+                Request(url(name)),
+                link(url(name), "closed"),
+            ]
+            for twin in twins:
+                scope.prepare(twin)
+            if name == "seed":
+                assert await store.add(twins, NOW) == 1
+            else:
+                (lease,) = await take(store)
+                (receipt,) = await store.commit([Done(lease, Seen(200), Found(links=twins))], NOW)
+                assert receipt.new_links == 1
+        (lease,) = await take(store)
+        assert (lease.request.meta, lease.request.callback, lease.request.priority) == ({"first": True}, None, 1)
+        assert (await store.counts()).links == 2
 
 
 async def request_comes_back_as_it_was_given(make: Make) -> None:
@@ -263,6 +286,7 @@ async def reject_keeps_the_page_committing(make: Make) -> None:
 
 CHECKS: tuple[Check, ...] = (
     add_is_idempotent_and_says_how_many_were_new,
+    first_of_several_requests_for_a_page_is_the_one_that_is_kept,
     request_comes_back_as_it_was_given,
     leased_page_is_not_leased_again_before_the_lease_ends_and_is_after,
     lease_gives_no_more_than_limit_and_per_host_and_nothing_of_full_hosts,
