@@ -116,11 +116,15 @@ def build(spider: type[Spider], arguments: Mapping[str, Any] | None = None) -> S
     missing = [name for name, must in needed.items() if must and name not in values]
     if missing:
         raise SpiderError(f"spider {spider.name!r} needs {', '.join(missing)}; give -a {missing[0]}=…")
-    if takes_init:
-        return spider(**values)
-    made = spider()
-    for name, value in values.items():
+    made = spider(**values) if takes_init else spider()
+    for name, value in values.items() if not takes_init else ():
         setattr(made, name, value)
+    for name in ("start", "parse", "closed"):
+        if not callable(getattr(made, name)):
+            raise SpiderError(
+                f"{spider.__name__}.{name} is a {type(getattr(made, name)).__name__} and hides the method {name}(); "
+                "store it under another name"
+            )
     return made
 
 

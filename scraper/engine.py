@@ -267,7 +267,9 @@ class Engine:
         )
 
     async def _read(self, lease: Lease, response: Response) -> Done:
-        target = redirected(response, self._settings.max_redirects)
+        target = None
+        if response.status not in self._handled:  # named there, a redirect is an answer like any other
+            target = redirected(response, self._settings.max_redirects)
         if target is not None:
             return Done(lease, response.seen, self._one_link(target), reason="redirect")
         if (

@@ -107,7 +107,8 @@ def load(
     Args:
         arguments: from the caller or ``-s``; strings are converted to the type of the setting.
         spider: the spider's ``settings`` attribute.
-        environment: ``SCRAPER_<NAME>`` variables; the process's own when None.
+        environment: ``SCRAPER_<NAME>`` variables; the process's own when None. Names that are not nearly ours are
+            left to others.
         folder: where ``scraper.toml`` is looked for; the working directory when None.
 
     Raises:
@@ -180,8 +181,14 @@ def _from_text(name: str, text: str) -> Any:
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Our variables. Others may well begin with SCRAPER_ (an API key); only what looks like a slip is an error."""
     prefix = "SCRAPER_"
-    return {name[len(prefix) :].lower(): value for name, value in variables.items() if name.startswith(prefix)}
+    ours = {name[len(prefix) :].lower(): value for name, value in variables.items() if name.startswith(prefix)}
+    return {
+        name: value
+        for name, value in ours.items()
+        if name in NAMES or name.upper() in SCRAPY_NAMES or difflib.get_close_matches(name, NAMES, n=1, cutoff=0.8)
+    }
 
 
 def _file(file: Path) -> dict[str, Any]:

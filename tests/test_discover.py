@@ -280,3 +280,12 @@ def test_what_init_raises_comes_out():
 
     with pytest.raises(ZeroDivisionError):
         build(Shop)
+
+
+def test_an_attribute_that_hides_a_method_is_named() -> None:
+    class Hides(Spider):
+        def __init__(self, start: str) -> None:
+            self.start = start  # type: ignore[assignment,method-assign]
+
+    with pytest.raises(SpiderError, match=r"Hides\.start is a str and hides the method start\(\)"):
+        build(Hides, {"start": "http://a.test/"})

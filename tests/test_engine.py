@@ -9,6 +9,7 @@ import pytest
 import tenacity
 from crawling import SITE, Bench, Watch, follow, page, quiet, spider
 
+from scraper import engine
 from scraper.errors import CallbackError, ConnectError, FetchError, ReadError, RobotsDenied, StatusError, TlsError
 from scraper.request import Request
 from scraper.response import Response
@@ -341,6 +342,7 @@ async def test_large_pages_are_parsed_on_a_thread_and_small_ones_are_not(monkeyp
         return parse(self)
 
     monkeypatch.setattr(Response, "_parse", noted)
+    monkeypatch.setattr(engine, "_cores", lambda: 2)
     filler = "<p>text</p>" * 10_000
     plain_text = Response(SITE + "text", 200, {"Content-Type": "text/plain"}, filler.encode())
     bench = Bench(
@@ -351,6 +353,14 @@ async def test_large_pages_are_parsed_on_a_thread_and_small_ones_are_not(monkeyp
     assert (await bench.states())["next"] == "done"
     assert threads["large"] != threading.get_ident()
     assert threads["small"] == threads["text"] == threading.get_ident()
+
+
+async def test_with_one_core_nothing_is_parsed_on_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_cores", lambda: 1)
+    monkeypatch.setattr(engine, "_parse_ahead", lambda response: pytest.fail("parsed on a thread"))
+    bench = Bench(spider("large", parse=follow), {"large": "<p>text</p>" * 10_000})
+    assert await bench.run() == "finished"
+    assert (await bench.states())["large"] == "done"
 
 
 async def test_page_too_deep_to_parse_is_the_callbacks_business() -> None:

@@ -189,3 +189,16 @@ async def test_host_with_endless_pages_does_not_starve_the_others() -> None:
     await bench.run()
     assert len(bench.fetcher.log) == 1000
     assert set(small) <= set(bench.fetcher.log[:700])
+
+
+async def test_a_redirect_named_in_handle_statuses_is_an_answer() -> None:
+    seen: list[int] = []
+
+    def parse(self: Any, response: Response) -> None:
+        seen.append(response.status)
+
+    moved = Response(SITE + "1", 302, {"Location": "/2"})
+    bench = Bench(spider("1", parse=parse), {"1": moved, "2": ""}, handle_statuses=(302,))
+    assert await bench.run() == "finished"
+    assert seen == [302]
+    assert set(await bench.states()) == {"1"}

@@ -172,3 +172,9 @@ def test_the_defaults_are_valid_themselves():
     for field in msgspec.structs.fields(Settings):
         value = getattr(Settings(), field.name)
         assert convert(field.name, value, "the defaults") == value
+
+
+def test_variables_of_others_are_left_alone(tmp_path):
+    assert load(environment={"SCRAPER_API_KEY": "secret"}, folder=tmp_path) == Settings()
+    with pytest.raises(SettingsError, match="here it is called 'delay'"):
+        load(environment={"SCRAPER_DOWNLOAD_DELAY": "1"}, folder=tmp_path)

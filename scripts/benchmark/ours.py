@@ -29,7 +29,7 @@ class SixFields(Spider):
         yield Record(
             title=response.css("h1::text").get(),
             price=response.css(".price_color::text").get(),
-            stock=response.css(".availability::text").re_first(r"\S.*\S"),
+            stock=response.css(".availability").text.strip() or None,
             rating=response.css(".star-rating::attr(class)").get(),
             upc=response.css(".table td::text").get(),
             description=response.css("#product_description + p::text").get(),
