@@ -40,7 +40,7 @@ from scraper.writer import Writer
 
 log = Logger("scraper.engine")
 
-LEASE_SECONDS = 3600.0
+LEASE_SECONDS = 24 * 3600.0
 """Longer than any visit with its queueing; the owner's death ends leases at once anyway."""
 
 SEED_CHUNK = 500
@@ -144,7 +144,8 @@ class Engine:
                 self._scope.prepare(request, f"seed:{number}")
                 number += 1
                 chunk.append(request)
-                if len(chunk) >= SEED_CHUNK:
+                idle = not (self.frontier.queued or self.frontier.in_flight)
+                if idle or len(chunk) >= SEED_CHUNK:  # a slow start() must not keep workers waiting
                     await self._add(chunk)
                     chunk = []
                 if self._reason is not None:
@@ -164,6 +165,7 @@ class Engine:
     async def _feed(self) -> None:
         """Keep the frontier supplied; leave when the crawl is over."""
         frontier = self.frontier
+        self._wake.set()  # a resumed run has work before its first seed
         while self._reason is None:
             await self._wake.wait()
             self._wake.clear()

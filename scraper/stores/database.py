@@ -21,7 +21,7 @@ from scraper.errors import StoreBusy, StoreError, StoreLocked
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock: overlap is then kept out by the open transaction check alone
+except ImportError:  # Windows has no flock: there, two runs on one file are the caller's to avoid
     fcntl = None  # type: ignore[assignment]
 
 T = TypeVar("T")
