@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from scraper.clock import SystemClock
 from scraper.discover import build
 from scraper.engine import Engine
@@ -160,7 +162,7 @@ class Crawl:
             reason=reason,
             finished=reason in COMPLETE,
             counts=self.snapshot(),
-            totals=await store.counts(),
+            totals=msgspec.structs.replace(await store.counts(), seconds=self.snapshot().seconds),
             hosts=await store.ledger(),
             database=self.database,
             exported=exported,

@@ -74,7 +74,7 @@ def load(path: Path) -> ModuleType:
         sys.path.insert(0, here)  # as if the file were run: its neighbours can be imported
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         frames = traceback.extract_tb(error.__traceback__)
         last = next((frame for frame in reversed(frames) if frame.filename == str(path)), frames[-1])
@@ -116,7 +116,10 @@ def build(spider: type[Spider], arguments: Mapping[str, Any] | None = None) -> S
     missing = [name for name, must in needed.items() if must and name not in values]
     if missing:
         raise SpiderError(f"spider {spider.name!r} needs {', '.join(missing)}; give -a {missing[0]}=…")
-    made = spider(**values) if takes_init else spider()
+    try:
+        made = spider(**values) if takes_init else spider()
+    except TypeError as error:
+        raise SpiderError(f"cannot make spider {spider.name!r} with these arguments: {error}") from error
     for name, value in values.items() if not takes_init else ():
         setattr(made, name, value)
     for name in ("start", "parse", "closed"):

@@ -91,6 +91,7 @@ class Engine:
         self._again = frozenset(settings.retry_statuses)
         self._threads = _cores() > 1
         self._visiting = 0
+        self._found_items = 0
         self._seeding = True
         self._reason: str | None = None
         self._dates = True
@@ -217,6 +218,7 @@ class Engine:
         while (lease := await self.frontier.next()) is not None:
             self._visiting += 1
             outcome = await self._visit(lease)
+            self._note(lease, outcome)
             if isinstance(outcome, Retry):
                 self.frontier.allow()
             await self.writer.put(outcome)
@@ -250,6 +252,25 @@ class Engine:
             seen = Seen(error.status, self._clock.monotonic() - begun, keepalive=False)
             self._free(lease, seen, error)
         return await self._failed(lease, seen, error)
+
+    def _note(self, lease: Lease, outcome: Outcome) -> None:
+        """What a visit came to: against the limit on items at once, and into the log at debug."""
+        found = outcome.found if not isinstance(outcome, Retry) else Found()
+        self._found_items += len(found.items)
+        if 0 < self._settings.limit_items <= self._found_items:
+            self.stop("limit_items")
+        if log.writes("debug"):
+            log.debug(
+                "page",
+                url=lease.request.url,
+                status=outcome.seen.status,
+                outcome=type(outcome).__name__.lower(),
+                attempt=lease.attempt,
+                ms=round(outcome.seen.elapsed * 1000, 1),
+                reused=outcome.seen.reused,
+                items=len(found.items),
+                links=len(found.links),
+            )
 
     def _free(self, lease: Lease, seen: Seen, error: FetchError | None) -> None:
         rest = 0.0
@@ -297,13 +318,6 @@ class Engine:
         error.request = lease.request
         delay = self._retry.delay(lease, error, self._clock.time())
         if delay is not None:
-            log.debug(
-                "retry",
-                url=lease.request.url,
-                reason=error.reason,
-                attempt=lease.attempt,
-                delay=round(delay, 3),
-            )
             return Retry(lease, seen, delay, error.reason, str(error))
         log.info("dead", url=lease.request.url, reason=error.reason, attempts=lease.attempt, error=str(error))
         dead = Dead(lease, seen, error.reason, str(error))
@@ -321,7 +335,9 @@ class Engine:
         """Spider code raised: the page is dead and its traceback kept; the crawl goes on."""
         reason = error.reason if isinstance(error, ParseError | FetchError) else "callback"
         trace = "".join(traceback.format_exception(error))
-        log.error("callback_failed", url=lease.request.url, error=f"{type(error).__name__}: {error}")
+        frames = traceback.extract_tb(error.__traceback__)
+        at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        log.error("callback_failed", url=lease.request.url, error=f"{type(error).__name__}: {error}", at=at)
         return Dead(lease, seen, reason, f"{type(error).__name__}: {error}", trace[-20_000:])
 
     # -- after each commit
@@ -330,9 +346,6 @@ class Engine:
         self.stats.count(outcomes, receipts)
         for observer in self._observers:
             await observer.committed(outcomes, receipts)
-        limit = self._settings.limit_items
-        if limit and self.stats.items >= limit:
-            self.stop("limit_items")
         waits = any(isinstance(outcome, Retry) for outcome in outcomes)
         self._dates = self._dates or waits
         if waits or any(receipt.new_links for receipt in receipts):

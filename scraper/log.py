@@ -14,6 +14,7 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 Form = Literal["auto", "console", "json"]
 
+DEFAULT: tuple[str, Form] = ("info", "auto")
 _chosen: tuple[str, Form] | None = None
 _made: tuple[str, Form] | None = None
 
@@ -42,30 +43,35 @@ class Logger:
         """A logger whose events carry these values too."""
         return Logger(self._name, **{**self._values, **values})
 
-    def debug(self, event: str, **values: Any) -> None:
-        self._write("debug", event, values)
+    def debug(self, event: str, *parts: Any, **values: Any) -> None:
+        """An event, with ``parts`` for its ``%s`` as in the standard library, and values beside it."""
+        self._write("debug", event, parts, values)
 
-    def info(self, event: str, **values: Any) -> None:
-        self._write("info", event, values)
+    def info(self, event: str, *parts: Any, **values: Any) -> None:
+        self._write("info", event, parts, values)
 
-    def warning(self, event: str, **values: Any) -> None:
-        self._write("warning", event, values)
+    def warning(self, event: str, *parts: Any, **values: Any) -> None:
+        self._write("warning", event, parts, values)
 
-    def error(self, event: str, **values: Any) -> None:
-        self._write("error", event, values)
+    def error(self, event: str, *parts: Any, **values: Any) -> None:
+        self._write("error", event, parts, values)
 
-    def exception(self, event: str, **values: Any) -> None:
+    def exception(self, event: str, *parts: Any, **values: Any) -> None:
         """``error`` with the traceback of the exception that is being handled."""
-        self._write("error", event, {"exc_info": True, **values})
+        self._write("error", event, parts, {"exc_info": True, **values})
 
-    def _write(self, level: str, event: str, values: dict[str, Any]) -> None:
+    def writes(self, level: str) -> bool:
+        """Whether an event of this level would be written: ask before making a costly one."""
+        return (_made is None and _is_configured()) or LEVELS[level] >= LEVELS[(_chosen or DEFAULT)[0]]
+
+    def _write(self, level: str, event: str, parts: tuple[Any, ...], values: dict[str, Any]) -> None:
+        if not self.writes(level):
+            return
         theirs = _made is None and _is_configured()
-        if not theirs:
-            chosen = _chosen or ("info", "auto")
-            if LEVELS[level] < LEVELS[chosen[0]]:
-                return
-            if _made != chosen:
-                _make(*chosen)
+        if not theirs and _made != (_chosen or DEFAULT):
+            _make(*(_chosen or DEFAULT))
+        if parts:
+            event %= parts
         import structlog
 
         bound = structlog.get_logger(self._name).bind(logger=self._name, **self._values)

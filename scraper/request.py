@@ -77,7 +77,10 @@ class Request:
     ) -> None:
         found = canonical(url) if isinstance(url, str) else None
         if found is None:
-            raise RequestError(f"not an absolute http(s) URL: {url!r}; use response.follow() for relative links")
+            raise RequestError(
+                f"not an absolute http(s) URL: {url!r}; begin it with http:// or https://, "
+                "or use response.follow() for a relative link"
+            )
         if body is not None and not isinstance(body, (bytes, str)):
             raise RequestError(f"body of {found} is a {type(body).__name__}; pass bytes or str, such as JSON text")
         self.url = found

@@ -46,8 +46,8 @@ class RobotsFetcher:
     """Fetches what robots.txt allows the product token (``user_agent`` up to its first "/").
 
     2xx is parsed, up to five redirects are followed; 4xx, too many redirects or an empty file allow all. While
-    it cannot be had (5xx, network) nothing is allowed: that RobotsDenied is transient and its ``retry_after``
-    says when robots.txt will be asked for again.
+    it answers 5xx nothing is allowed: that RobotsDenied is transient and its ``retry_after`` says when robots.txt
+    will be asked for again. When it cannot be reached, the page fails with the same error.
     """
 
     def __init__(self, inner: Fetcher, settings: Settings, clock: Clock | None = None) -> None:
@@ -58,7 +58,7 @@ class RobotsFetcher:
         self._asking: dict[str, asyncio.Task[_Rules]] = {}
 
     async def fetch(self, request: Request) -> Response:
-        """As the inner fetcher does. Raises RobotsDenied when robots.txt forbids it or cannot be had."""
+        """As the inner fetcher does. Raises RobotsDenied when robots.txt forbids it or answers 5xx."""
         url = request.url
         origin = origin_of(url)
         rules = self._rules.pop(origin, None)
@@ -107,10 +107,11 @@ class RobotsFetcher:
             response = await self._follow(origin)
             if response is not None and response.status >= 500:
                 failure = FetchError(f"it answered {response.status}")
-                failure.transient = True
+                failure.transient, failure.status = True, response.status
                 raise failure
         except FetchError as failure:
-            rules = _Rules(self._now() + FAILED_FOR)
+            # A server in trouble is left alone for a while; one that cannot be reached is asked at each attempt.
+            rules = _Rules(self._now() + (FAILED_FOR if failure.status else 0.0))
             rules.failure = failure
         else:
             rules = _Rules(self._now() + KEPT_FOR)
@@ -142,15 +143,19 @@ class RobotsFetcher:
         rules.sitemaps = tuple(robots.sitemaps)
         rules.robots = robots
 
-    def _unreachable(self, request: Request, origin: str, rules: _Rules) -> RobotsDenied:
+    def _unreachable(self, request: Request, origin: str, rules: _Rules) -> FetchError:
+        """Why the page is not fetched: the server is in trouble, or (the same error as its page would get) away."""
         failure = rules.failure
         assert failure is not None
-        denied = RobotsDenied(
+        text = (
             f"{request.url} is not fetched while {origin}/robots.txt cannot be had: {failure}; "
-            "it is tried again later, or set obey_robots = false if you may",
-            request=request,
+            "it is tried again later, or set obey_robots = false if you may"
         )
-        denied.transient = failure.transient
-        denied.retry_after = max(rules.until - self._now(), failure.retry_after or 0.0)
+        if failure.status is None:
+            denied = type(failure)(text, request=request)
+        else:
+            denied = RobotsDenied(text, request=request)
+            denied.transient = True
+            denied.retry_after = max(rules.until - self._now(), failure.retry_after or 0.0)
         denied.__cause__ = failure
         return denied

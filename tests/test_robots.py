@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from sockets import Asked, Reply, Server, always, page
 
-from scraper.errors import DnsError, RobotsDenied
+from scraper.errors import Disconnected, DnsError, RobotsDenied
 from scraper.fetchers.http import HttpFetcher
 from scraper.request import Request
 from scraper.response import Response
@@ -128,11 +128,12 @@ async def test_server_errors_forbid_for_now() -> None:
 
 async def test_network_errors_forbid_for_now() -> None:
     async with Robots(Reply(close=True)) as ours:
-        with pytest.raises(RobotsDenied) as caught:
-            await ours.get("/any")
-        assert caught.value.transient
-        assert caught.value.__cause__ is not None
-        assert ours.asked == ["/robots.txt"]
+        for attempt in (1, 2):
+            with pytest.raises(Disconnected, match=r"/any is not fetched while .*/robots.txt cannot be had") as caught:
+                await ours.get("/any")
+            assert caught.value.transient
+            assert caught.value.retry_after is None
+            assert ours.asked == ["/robots.txt"] * attempt, "the page itself is never asked for"
 
 
 @pytest.mark.parametrize(("hops", "allowed"), [(1, False), (5, False), (6, True)])
@@ -256,5 +257,5 @@ async def test_origins_are_kept_apart_and_the_oldest_are_forgotten() -> None:
 
 async def test_a_name_that_does_not_resolve_is_said() -> None:
     fetcher = RobotsFetcher(Everywhere(("http://gone",)), Settings())
-    with pytest.raises(RobotsDenied, match="no such name"):
+    with pytest.raises(DnsError, match="no such name"):
         await fetcher.fetch(Request("http://gone.example/"))

@@ -185,11 +185,12 @@ def print_rows(
         room -= widths[shown] + 2
         shown += 1
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, title_justify="left")
-    table.title = Text(title, style="bold") if title else None
     for column, width in zip(columns[:shown], widths, strict=False):
         table.add_column(Text(column), no_wrap=True, overflow="ellipsis", max_width=width)
     for row in cells:
         table.add_row(*map(Text, row[:shown]))
+    if title:  # not the table's own: that would be as narrow as the table
+        out.print(Text(title, style="bold"))
     out.print(table)
     if shown < len(columns):
         out.print(Text(f"not shown: {', '.join(columns[shown:])}", style="dim"))
