@@ -15,7 +15,7 @@ import msgspec
 from scraper.clock import SystemClock
 from scraper.discover import build
 from scraper.engine import Engine
-from scraper.errors import CallbackError, SpiderError, UsageError
+from scraper.errors import CallbackError, SpiderError, StoreError, UsageError
 from scraper.export import check_target, export
 from scraper.fetchers.http import HttpFetcher
 from scraper.log import Logger, configure
@@ -145,11 +145,14 @@ class Crawl:
             )
             if self._stopped is not None:
                 self._engine.stop(self._stopped)
-            reason = await self._engine.run()
-            for each in keeper:
-                await each.save()
+            try:
+                reason = await self._engine.run()
+            finally:
+                for each in keeper:
+                    with suppress(StoreError):  # after one the store takes no more; that one is being raised
+                        await each.save()
+            report = await self._report(store, run, reason)  # before the end: an export that fails can be had again
             await store.finish(reason, self._clock.time(), finished=reason in COMPLETE)
-            report = await self._report(store, run, reason)
         await self._close_spider(report)
         return report
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from types import ModuleType, NoneType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
+from zlib import crc32
 
 import msgspec
 
@@ -61,7 +62,7 @@ def in_folder(folder: Path) -> Iterator[tuple[Path, type[Spider]]]:
 def load(path: Path) -> ModuleType:
     """The module in a file, run once. Raises SpiderError with the line that fails."""
     path = path.resolve()
-    name = f"scraper_spiders_{path.stem}_{abs(hash(path))}"
+    name = f"scraper_spiders_{path.stem}_{crc32(str(path).encode()):08x}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -71,7 +72,7 @@ def load(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     here = str(path.parent)
     if here not in sys.path:
-        sys.path.insert(0, here)  # as if the file were run: its neighbours can be imported
+        sys.path.append(here)  # its neighbours can be imported, and hide nothing
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:

@@ -11,9 +11,10 @@ Every part is given; nothing here knows which store, fetcher or policy it has.
 from __future__ import annotations
 
 import asyncio
-import os
+import math
 import traceback
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
 
@@ -22,26 +23,26 @@ from scraper.errors import (
     FetchError,
     NestingError,
     ParseError,
-    RequestError,
-    SpiderError,
     StatusError,
+    StoreError,
 )
 from scraper.frontier import Frontier
 from scraper.log import Logger
 from scraper.page import Dead, Done, Found, Lease, Outcome, Receipt, Retry, Seen, Snapshot
 from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle, Timer
+from scraper.process import cores
 from scraper.redirect import redirected
 from scraper.request import Request
 from scraper.response import Response
 from scraper.settings import Settings
-from scraper.spider import Scope, Spider, collect
+from scraper.spider import Scope, Spider, collect, seeds
 from scraper.stats import Stats
 from scraper.writer import Writer
 
 log = Logger("scraper.engine")
 
-LEASE_SECONDS = 24 * 3600.0
-"""Longer than any visit with its queueing; the owner's death ends leases at once anyway."""
+FOR_GOOD = math.inf
+"""Our leases have no date: we never lose track of one, and the owner's death ends them all at once."""
 
 SEED_CHUNK = 500
 PARSE_ON_THREAD = 64 * 1024
@@ -89,10 +90,14 @@ class Engine:
         self._all = settings.handle_statuses == "all"
         self._handled = frozenset(settings.handle_statuses if not self._all else ())
         self._again = frozenset(settings.retry_statuses)
-        self._threads = _cores() > 1
+        self._threads = cores() > 1
+        # No more at once than there are cores: each holds a page and its tree.
+        self._parsers = ThreadPoolExecutor(cores(), thread_name_prefix="parse")
         self._visiting = 0
         self._found_items = 0
         self._seeding = True
+        self._seeds: list[Request] = []
+        self._failure: Exception | None = None
         self._reason: str | None = None
         self._dates = True
         """Pages may wait for a date that no timer is armed for; a resumed run brings such pages along."""
@@ -121,8 +126,11 @@ class Engine:
             raise _first(group) from None
         finally:
             self.frontier.close()
+            self._parsers.shutdown(wait=False)
             if self._due_timer is not None:
                 self._due_timer.cancel()
+        if self._failure is not None:
+            raise self._failure
         return self._reason or "finished"
 
     def stop(self, reason: str) -> None:
@@ -138,24 +146,33 @@ class Engine:
     # -- seeds and leases
 
     async def _seed(self) -> None:
-        chunk: list[Request] = []
+        """The spider's first requests into the store. If ``start()`` raises, what it gave before is not lost."""
         number = 0
-        async with aclosing(_each(self._spider.start(), self._spider.name)) as requests:
-            async for request in requests:
-                self._scope.prepare(request, f"seed:{number}")
-                number += 1
-                chunk.append(request)
-                idle = not (self.frontier.queued or self.frontier.in_flight)
-                if idle or len(chunk) >= SEED_CHUNK:  # a slow start() must not keep workers waiting
-                    await self._add(chunk)
-                    chunk = []
-                if self._reason is not None:
-                    break
-        await self._add(chunk)
+        try:
+            async with aclosing(seeds(self._spider)) as requests:
+                async for request in requests:
+                    self._scope.prepare(request, f"seed:{number}")
+                    number += 1
+                    self._seeds.append(request)
+                    idle = not (self.frontier.queued or self.frontier.in_flight)
+                    if idle or len(self._seeds) >= SEED_CHUNK:
+                        await self._add_seeds()
+                    if self._reason is not None:
+                        break
+        except StoreError:
+            raise
+        except Exception as error:
+            self._failure = error
+            self.stop("failed")
+        await self._add_seeds()
         self._seeding = False
         self._wake.set()
-        if number == 0:
+        if number == 0 and self._failure is None:
             log.warning("no_seeds", spider=self._spider.name, hint="give start_urls or write start()")
+
+    async def _add_seeds(self) -> None:
+        seeds, self._seeds = self._seeds, []
+        await self._add(seeds)
 
     async def _add(self, requests: list[Request]) -> None:
         if requests:
@@ -174,10 +191,12 @@ class Engine:
             if (asked := frontier.room) and not frontier.dry:
                 frontier.dry = True  # unless something new comes while we ask
                 now = self._asked = self._clock.time()
-                leases = await self._store.lease(asked, frontier.per_host, now, now + LEASE_SECONDS, frontier.full)
+                leases = await self._store.lease(asked, frontier.per_host, now, FOR_GOOD, frontier.full)
                 if len(leases) == asked:
                     frontier.dry = False
                 frontier.push(leases)
+            if not leases and self._seeds:  # a slow start() must not keep workers waiting
+                await self._add_seeds()
             if frontier.dry and self._dates:
                 await self._arm()
             if not leases and self._is_quiet():
@@ -234,6 +253,8 @@ class Engine:
         try:
             response = await self._fetcher.fetch(lease.request)
             seen = response.seen
+            if response.status in (429, 503):
+                seen.retry_after = response.retry_after(self._clock.time())
             error = self._refusal(response)
             self._free(lease, seen, error)
             if error is None:
@@ -284,7 +305,9 @@ class Engine:
         status = response.status
         if status < 400 or self._all or status in self._handled:
             return None
-        wait = response.retry_after(self._clock.time())
+        wait = response.seen.retry_after
+        if wait is None:
+            wait = response.retry_after(self._clock.time())
         return StatusError(
             status, response.url, transient=status in self._again, retry_after=wait, request=response.request
         )
@@ -300,7 +323,7 @@ class Engine:
             and len(response.body) >= PARSE_ON_THREAD
             and "html" in response.headers.get("Content-Type", "")
         ):
-            await asyncio.get_running_loop().run_in_executor(None, _parse_ahead, response)
+            await asyncio.get_running_loop().run_in_executor(self._parsers, _parse_ahead, response)
         request = lease.request
         name = str(request.callback or "parse")
         callback = getattr(self._spider, name, None)
@@ -359,34 +382,11 @@ def _is_abort(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-def _cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _parse_ahead(response: Response) -> None:
     try:
         _ = response.tree
     except NestingError:
         return  # the callback meets it when it asks for the tree, and may never ask
-
-
-async def _each(started: Any, name: str) -> AsyncGenerator[Request, None]:
-    """The requests of ``start()``, which may be an async generator or, as people write it, a plain one."""
-    if hasattr(started, "__aiter__"):
-        async for request in started:
-            yield _seed_request(request, name)
-    elif isinstance(started, Iterable):
-        for request in started:
-            yield _seed_request(request, name)
-    else:
-        raise SpiderError(f"{name}.start() gave a {type(started).__name__}; write it as 'async def' with 'yield'")
-
-
-def _seed_request(request: Any, name: str) -> Request:
-    if isinstance(request, Request):
-        return request
-    raise RequestError(f"{name}.start() gave {request!r:.80}; yield Requests there and items from callbacks")
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -73,6 +73,8 @@ class Seen(Struct):
     keepalive: bool = True
     etag: str | None = None
     last_modified: str | None = None
+    retry_after: float | None = None
+    """Seconds that a 429 or 503 asked us to wait."""
 
 
 class Done(Struct):

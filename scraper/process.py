@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -46,6 +47,11 @@ def run_alone(one: Stoppable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
             raise KeyboardInterrupt("stopped at once by a second signal; the next crawl resumes") from None
 
 
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
@@ -76,26 +82,33 @@ def _settled_memory() -> Iterator[None]:
 
 @contextmanager
 def _signals(one: Stoppable) -> Iterator[None]:
+    """The first signal drains, the second aborts; when the loop itself is stuck, the second interrupts it."""
     loop = asyncio.get_running_loop()
     count = 0
+    draining = False
 
-    def on_signal(number: signal.Signals) -> None:
+    def drain(name: str) -> None:
+        nonlocal draining
+        draining = True
+        log.warning("draining", signal=name, hint="again to stop at once; nothing is lost either way")
+        one.stop(name)
+
+    def on_signal(number: int, frame: object) -> None:
         nonlocal count
         count += 1
         if count == 1:
-            log.warning("draining", signal=number.name, hint="again to stop at once; nothing is lost either way")
-            one.stop(number.name)
+            loop.call_soon_threadsafe(drain, signal.Signals(number).name)
+        elif count == 2 and draining:
+            loop.call_soon_threadsafe(one.abort)
         else:
-            one.abort()
+            raise KeyboardInterrupt
 
-    both = (signal.SIGINT, signal.SIGTERM)
-    for each in both:
-        # Not in the main thread, or not on this platform: then the caller stops the crawl.
-        with suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.add_signal_handler(each, on_signal, each)
+    before: dict[signal.Signals, Any] = {}
+    for each in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError):  # not in the main thread: then the caller stops the crawl
+            before[each] = signal.signal(each, on_signal)
     try:
         yield
     finally:
-        for each in both:
-            with suppress(ValueError, RuntimeError, NotImplementedError):
-                loop.remove_signal_handler(each)
+        for each, handler in before.items():
+            signal.signal(each, handler)

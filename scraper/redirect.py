@@ -42,9 +42,19 @@ def redirected(response: Response, limit: int) -> Request | None:
     if origin_of(url) != origin_of(old.url):
         new.headers = _without(_without(new.headers, "authorization"), "cookie")
         new.cookies = None
+    elif given := _set_cookies(response):  # what a cookie wall wants to see when it is asked again
+        new.cookies = {**(new.cookies or {}), **given}
     if url in new.trail or old.dont_filter:
         new.salt = f"hop {hops}:{old.fingerprint.hex()}"
     return new
+
+
+def _set_cookies(response: Response) -> dict[str, str]:
+    """Names and values of the cookies that a response sets; their scope is the hop to come."""
+    getall = getattr(response.headers, "getall", None)
+    lines = getall("Set-Cookie", ()) if getall is not None else ()
+    pairs = (line.partition(";")[0].partition("=") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs if name.strip()}
 
 
 def _without(headers: dict[str, str] | None, start: str) -> dict[str, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -145,6 +145,32 @@ def _domain(spider: Spider, domain: str) -> str:
     if url is None or "*" in host or url != f"http://{host_of(url)}/" or not in_domains(host_of(url), (url[7:-1],)):
         raise SpiderError(f"{spider.name}.allowed_domains has {domain!r}; give host names, such as 'example.org'")
     return host_of(url)
+
+
+async def seeds(spider: Spider) -> AsyncGenerator[Request, None]:
+    """The requests of ``start()``, which may be an async generator or, as people write it, a plain one.
+
+    Raises RequestError for what is not a Request, SpiderError for what cannot be iterated.
+    """
+    started: Any = spider.start()
+    if hasattr(started, "__aiter__"):
+        async for request in started:
+            yield _seed(request, spider)
+    elif isinstance(started, Iterable):
+        for request in started:
+            yield _seed(request, spider)
+    else:
+        if inspect.iscoroutine(started):
+            started.close()
+        raise SpiderError(
+            f"{spider.name}.start() gave a {type(started).__name__}; write it as 'async def' with 'yield'"
+        )
+
+
+def _seed(request: Any, spider: Spider) -> Request:
+    if isinstance(request, Request):
+        return request
+    raise RequestError(f"{spider.name}.start() gave {request!r:.80}; yield Requests there and items from callbacks")
 
 
 async def collect(scope: Scope, result: Any, parent: Request) -> Found:

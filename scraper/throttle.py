@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scraper.errors import FetchError
+from scraper.errors import FetchError, RobotsDenied
 from scraper.page import HostLimits, Seen
 from scraper.settings import Settings
 
@@ -18,6 +18,8 @@ class FixedThrottle:
         return self._limits
 
     def observe(self, host: str, seen: Seen, error: FetchError | None) -> float:
-        if error is None or error.retry_after is None or error.status not in (429, 503):
-            return 0.0
-        return min(max(error.retry_after, 0.0), self._longest)
+        wait = seen.retry_after
+        if wait is None and error is not None:
+            # Until robots.txt is asked for again, no page of the host can be.
+            wait = error.retry_after if error.status in (429, 503) or isinstance(error, RobotsDenied) else None
+        return min(max(wait, 0.0), self._longest) if wait is not None else 0.0

@@ -89,9 +89,23 @@ def test_a_bug_in_the_spider_shows_its_line(cli: Cli, spiders: Path, bookshop_ur
     assert "typer" not in done.stderr
 
 
+def test_a_crawl_that_had_no_page_says_so(cli: Cli, bookshop_url: str) -> None:
+    done = cli(*front(f"{bookshop_url}nowhere"))
+    assert done.returncode == 3
+    assert "not one page could be had: status 404 (1)" in done.stderr
+    assert last_event(done.stderr)["failures"] == 1
+
+
+def test_every_page_is_logged_when_asked(cli: Cli, bookshop_url: str) -> None:
+    done = cli(*front(bookshop_url, "-v"))
+    pages = [event for event in events(done.stderr) if event["event"] == "page"]
+    assert len(pages) == last_event(done.stderr)["pages"]
+    assert {event["status"] for event in pages} == {200}
+
+
 def test_failures_are_counted_by_reason(cli: Cli, bookshop_url: str) -> None:
     done = cli(*front(f"{bookshop_url}nowhere.html", "--summary"))
-    assert done.returncode == 0
+    assert done.returncode == 3
     assert re.search(r"failures +1 *\n +status 404 +1 *\n", done.stderr)
 
 

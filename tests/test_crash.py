@@ -163,7 +163,7 @@ async def test_killed_at_any_statement(tmp_path: Path) -> None:
     """While tables are made, within transactions, between them, at the very end: one database, killed each time."""
     chance = random.Random(3)
     points = [1, 5, 12, 17, 24, *(chance.randrange(30, 150) for _ in range(6))]
-    last = ["insert into hosts", "update runs set ended", "select pages, items"]
+    last = ["insert into hosts", "select pages, items", "update runs set ended"]
     async with Site(80) as site:
         work = Work(site, tmp_path / "crash.db")
         for point in [*points, *last]:
@@ -173,6 +173,8 @@ async def test_killed_at_any_statement(tmp_path: Path) -> None:
             assert process.returncode == -signal.SIGKILL, point
             assert not done & (site.requests - before).keys()
         assert len(done) == site.size
+        assert work.read("select id, finished from runs") == [(1, 0)]
+        await work.finish()
         assert work.read("select id, finished from runs") == [(1, 1)]
         work.check()
 

@@ -372,20 +372,3 @@ def most(measured: dict[int, dict[str, int]], steps: range) -> dict[str, int]:
     """The largest size of each container within these thousands of pages."""
     names = {name for each in measured.values() for name in each}
     return {name: max(measured[step].get(name, 0) for step in steps if step in measured) for name in names}
-
-
-async def test_a_slow_start_does_not_keep_its_first_seeds_waiting() -> None:
-    fetched = asyncio.Event()
-
-    async def start(self: Any) -> Any:
-        yield Request(SITE + "1")
-        await fetched.wait()  # not before the first page was asked for
-        yield Request(SITE + "2")
-
-    def first(request: Request) -> str:
-        fetched.set()
-        return ""
-
-    bench = Bench(spider(start=start), {"1": first, "2": ""})
-    assert await bench.run() == "finished"
-    assert bench.asked == ["1", "2"]

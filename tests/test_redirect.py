@@ -1,6 +1,7 @@
 """Redirects: methods, credentials, names and ends of the chain. RFC 9110, 15.4."""
 
 import pytest
+from multidict import CIMultiDict
 
 from scraper.errors import RedirectError
 from scraper.redirect import redirected
@@ -144,3 +145,13 @@ def test_the_trail_survives_being_stored():
     new = follow(follow(Request(URL)), location="/a")
     back = from_json(new.url, new.callback, new.priority, new.depth, to_json(new))
     assert (back.trail, back.salt, back.fingerprint) == (new.trail, new.salt, new.fingerprint)
+
+
+def test_a_cookie_wall_gets_its_cookie_back_on_its_own_origin_only() -> None:
+    def answer(location: str) -> Response:
+        headers = CIMultiDict([("Location", location), ("Set-Cookie", "seen=1; Path=/"), ("Set-Cookie", "b=x=y")])
+        return Response("http://a.test/wall", 302, headers, request=Request("http://a.test/wall", cookies={"own": "o"}))
+
+    inside, outside = redirected(answer("/wall"), 20), redirected(answer("http://b.test/wall"), 20)
+    assert inside is not None and inside.cookies == {"own": "o", "seen": "1", "b": "x=y"}
+    assert outside is not None and outside.cookies is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scraper.errors import ConnectError, StatusError
+from scraper.errors import ConnectError, RobotsDenied, StatusError
 from scraper.page import HostLimits, Seen
 from scraper.settings import Settings
 from scraper.throttle import FixedThrottle
@@ -34,3 +34,12 @@ def test_a_host_that_answers_or_cannot_be_reached_does_not_rest():
     throttle = FixedThrottle(Settings())
     assert throttle.observe("example.org", Seen(200), None) == 0.0
     assert throttle.observe("example.org", Seen(), ConnectError("refused")) == 0.0
+
+
+def test_a_host_rests_though_the_spider_handles_the_status_and_while_robots_cannot_be_had():
+    throttle = FixedThrottle(Settings())
+    assert throttle.observe("example.org", Seen(429, retry_after=7.0), None) == 7.0
+    denied = RobotsDenied("robots.txt answered 503")
+    denied.retry_after = 30.0
+    assert throttle.observe("example.org", Seen(), denied) == 30.0
+    assert throttle.observe("example.org", Seen(), RobotsDenied("forbidden")) == 0.0

@@ -87,7 +87,7 @@ def crawl(
     Exit codes:
       0   finished, or a limit was met        2   a mistake in the command, a setting or the spider
       1   an unexpected failure               4   stopped with work left; the same command resumes
-      75  another run has the database
+      3   finished, but no page was had       75  another run has the database
     """
     given: dict[str, Any] = _pairs(setting, "-s")
     given |= {
@@ -115,6 +115,10 @@ def crawl(
         if not quiet:
             print(f"Stopped ({report.reason}) with work left. {RESUMES}", file=sys.stderr)
         raise typer.Exit(Exit.LEFT)
+    if report.totals.dead and not report.totals.pages:
+        reasons = ", ".join(f"{reason} ({number})" for reason, number in report.counts.reasons.items())
+        print(f"Error: not one page could be had: {reasons or report.totals.dead}", file=sys.stderr)
+        raise typer.Exit(Exit.EMPTY)
 
 
 def _run(one: Crawl, live: bool) -> CrawlReport:

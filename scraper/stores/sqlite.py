@@ -294,9 +294,11 @@ class SqliteStore:
     async def items(self, run: int | None = None, kind: str | None = None) -> AsyncIterator[StoredItem]:
         rows = self._read(
             "select i.id, i.kind, i.key, i.data, p.url, i.first_run, i.last_run from items i join pages p "
-            "on p.id = i.page where i.id > ? and (?2 is null or i.last_run = ?2) "
-            "and (?3 is null or i.kind = ?3) order by i.id limit ?4",
+            "on p.id = i.page where i.id > ? and (? is null or i.last_run = ?) "
+            "and (? is null or i.kind = ?) order by i.id limit ?",
             run,
+            run,
+            kind,
             kind,
         )
         async for _, kind_, key, data, url, first, last in rows:
@@ -305,9 +307,9 @@ class SqliteStore:
     async def pages(self, run: int | None = None) -> AsyncIterator[StoredPage]:
         rows = self._read(
             "select id, url, state, status, attempts, reason, error, depth, run from pages "
-            "where id > ? and (?2 is null or run = ?2) and ?3 is null order by id limit ?4",
+            "where id > ? and (? is null or run = ?) order by id limit ?",
             run,
-            None,
+            run,
         )
         async for row in rows:
             yield StoredPage(*row[1:])

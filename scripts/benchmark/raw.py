@@ -10,6 +10,8 @@ usage: raw.py DATABASE WORKERS URL[,URL...]
 """
 
 import asyncio
+import ctypes
+import gc
 import json
 import sqlite3
 import sys
@@ -118,6 +120,8 @@ class Crawl:
 
 
 if __name__ == "__main__":
+    ctypes.CDLL(None).mallopt(-1, 64 << 20)  # keep the top of the heap, as scraper does
+    gc.freeze()
     crawl = Crawl(sys.argv[1], int(sys.argv[2]), sys.argv[3].split(","))
     uvloop.run(crawl.run())
     print(json.dumps({"pages": crawl.pages, "items": crawl.stored}))
