@@ -75,11 +75,6 @@ class Writer:
         if self._waiting:
             self._go.set()
 
-    async def drain(self) -> None:
-        """Return when all that was put is committed."""
-        self.flush()
-        await self._idle.wait()
-
     async def close(self) -> None:
         """Commit what waits and let ``run`` return."""
         self._closed = True

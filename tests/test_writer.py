@@ -159,21 +159,6 @@ async def test_flush_commits_what_waits() -> None:
     await desk.task
 
 
-async def test_drain_returns_when_all_is_committed() -> None:
-    desk = Desk(group=2)
-    desk.store.gate.clear()
-    await desk.put(5)
-    drained = asyncio.ensure_future(desk.writer.drain())
-    await spin()
-    assert not drained.done()
-    desk.store.gate.set()
-    await drained
-    assert len(desk.committed) == 5
-    await desk.writer.drain()
-    await desk.writer.close()
-    await desk.task
-
-
 @pytest.mark.parametrize("waiting", [0, 3])
 async def test_close_commits_what_waits_even_while_it_writes(waiting: int) -> None:
     desk = Desk(group=4)
