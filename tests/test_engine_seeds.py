@@ -27,17 +27,49 @@ async def test_a_slow_start_does_not_keep_its_first_seeds_waiting() -> None:
 
 
 async def test_what_start_gave_before_it_failed_is_kept() -> None:
+    asked, failing = asyncio.Event(), asyncio.Event()
+
     async def start(self: Any) -> Any:
-        for number in range(1, 40):
+        yield Request(SITE + "1")
+        await asked.wait()  # page 1 is in flight, so the seeds to come wait for a chunk to fill
+        for number in range(2, 40):
             yield Request(SITE + str(number))
+        failing.set()
         raise ValueError("the list ended early")
 
-    bench = Bench(spider(start=start), {str(number): "" for number in range(1, 40)})
+    async def one(request: Request) -> str:
+        asked.set()
+        await failing.wait()
+        return ""
+
+    bench = Bench(spider(start=start), {"1": one})
     with pytest.raises(ValueError, match="the list ended early"):
         await bench.run()
     states = await bench.states()
     assert len(states) == 39
-    assert set(states.values()) <= {"due", "done"}
+    assert states["1"] == "done", "what was in flight was finished"
+
+
+async def test_a_seed_that_comes_when_all_is_quiet_is_fetched_at_once() -> None:
+    fetched = asyncio.Event()
+
+    async def start(self: Any) -> Any:
+        yield Request(SITE + "1")
+        while not bench.asked or bench.engine.frontier.in_flight or bench.engine.writer.pending:
+            await asyncio.sleep(0)
+            bench.engine.writer.flush()
+        for _ in range(20):  # nothing happens any more that could wake the feed
+            await asyncio.sleep(0)
+        yield Request(SITE + "2")
+        await fetched.wait()
+
+    def two(request: Request) -> str:
+        fetched.set()
+        return ""
+
+    bench = Bench(spider(start=start), {"1": "", "2": two})
+    assert await bench.run() == "finished"
+    assert bench.asked == ["1", "2"]
 
 
 async def test_seeds_that_come_while_a_page_is_fetched_do_not_wait_for_more_seeds() -> None:
