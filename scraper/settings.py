@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,9 +38,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     obey_robots: bool = True
     max_depth: Count = 0
     max_redirects: Count = 20
+    max_url_length: Count = 4096
     handle_statuses: tuple[Status, ...] | Literal["all"] = ()
     limit_pages: Count = 0
     limit_items: Count = 0
+    # runs
+    if_running: Literal["exit", "wait", "replace"] = "exit"
+    deadline: Seconds = 0.0
+    grace: Seconds = 20.0
+    busy_timeout: Seconds = 30.0
     # the pooled session
     keepalive_timeout: Seconds = 30.0
     dns_cache_ttl: Seconds = 300.0
@@ -63,6 +70,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # what is said
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
+    log_file: str | None = None
+    log_file_size: Positive = 10 * 1024 * 1024
+    log_file_count: Count = 5
 
 
 NAMES = tuple(Settings.__struct_fields__)
@@ -76,11 +86,13 @@ SCRAPY_NAMES = {
     "ROBOTSTXT_OBEY": "obey_robots",
     "ROBOTSTXT_USER_AGENT": "user_agent",
     "DEPTH_LIMIT": "max_depth",
+    "URLLENGTH_LIMIT": "max_url_length",
     "REDIRECT_MAX_TIMES": "max_redirects",
     "HTTPERROR_ALLOWED_CODES": "handle_statuses",
     "HTTPERROR_ALLOW_ALL": "handle_statuses",
     "CLOSESPIDER_PAGECOUNT": "limit_pages",
     "CLOSESPIDER_ITEMCOUNT": "limit_items",
+    "CLOSESPIDER_TIMEOUT": "deadline",
     "DNSCACHE_ENABLED": "dns_cache_ttl",
     "DNS_TIMEOUT": "connect_timeout",
     "DOWNLOAD_TIMEOUT": "total_timeout",
@@ -92,6 +104,7 @@ SCRAPY_NAMES = {
     "RETRY_HTTP_CODES": "retry_statuses",
     "SPIDER_MODULES": "spiders",
     "LOG_LEVEL": "log_level",
+    "LOG_FILE": "log_file",
 }
 
 
@@ -141,6 +154,8 @@ def convert(name: str, value: Any, source: str) -> Any:
             value = [value]
         return msgspec.convert(value, _TYPES[name], strict=False)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        if name in _TIMES:
+            wanted = "a time: give seconds, or such as 90s, 50m, 1h30m"
         raise SettingsError(f"setting {name} from {source}: {given!r} is not {wanted} ({error})") from error
 
 
@@ -160,6 +175,12 @@ _TYPES: dict[str, Any] = {field.name: field.type for field in msgspec.structs.fi
 _LISTS = frozenset(field.name for field in msgspec.structs.fields(Settings) if isinstance(field.default, tuple))
 
 
+_TIMES = frozenset(name for name, kind in Settings.__annotations__.items() if kind in ("Seconds", "SomeSeconds"))
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
+"""``90s``, ``50m``, ``1h30m``, ``2d``."""
+
+
 SWITCH = {"yes": True, "on": True, "no": False, "off": False}
 """What people write for a bool besides true, false, 1 and 0."""
 
@@ -176,6 +197,8 @@ def _from_text(name: str, text: str) -> Any:
         return msgspec.json.decode(text)
     if name in _LISTS and text.lower() != "all":
         return [part.strip() for part in text.split(",") if part.strip()]
+    if name in _TIMES and text[-1:] in "dhms" and (found := _DURATION.fullmatch(text.replace(" ", ""))):
+        return sum(float(part or 0) * unit for part, unit in zip(found.groups(), (86_400, 3600, 60, 1), strict=True))
     text = text.lower()  # of numbers, true, false, debug, all
     return SWITCH.get(text, text) if kind is bool else text
 
