@@ -8,10 +8,16 @@ from collections.abc import Callable
 
 
 class SystemClock:
-    """Wall time for dates in the database, the loop's monotonic time for gaps and timers."""
+    """Wall time for dates in the database, monotonic time for gaps and timers.
+
+    The wall clock is read once: an hour that it is set back or forward while we crawl must not make a page wait.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = time.time() - time.monotonic()
 
     def time(self) -> float:
-        return time.time()
+        return self._epoch + time.monotonic()
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,29 +14,29 @@ import msgspec
 
 from scraper.clock import SystemClock
 from scraper.discover import build
-from scraper.engine import Engine
-from scraper.errors import CallbackError, SpiderError, StoreError, UsageError
+from scraper.engine import OVER, Engine
+from scraper.errors import CallbackError, SpiderError, StoreError, StoreLocked, UsageError
+from scraper.expect import judge, parse
 from scraper.export import check_target, export
 from scraper.fetchers.http import HttpFetcher
 from scraper.log import Logger, configure
-from scraper.page import HostLedger, Outcome, Receipt, Retry, Run, Snapshot
-from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle
+from scraper.page import HostLedger, Run, Snapshot, Verdict
+from scraper.ports import Clock, Fetcher, Mode, Observer, RetryPolicy, Store, Throttle
 from scraper.process import run_alone
+from scraper.pulse import Pulse
 from scraper.retry import default_policy
 from scraper.robots import RobotsFetcher
 from scraper.session import SessionPool
 from scraper.settings import NAMES, Settings, load
-from scraper.spider import Spider
+from scraper.spider import Scope, Spider
 from scraper.stores.sqlite import SqliteStore
+from scraper.tap import Tap
 from scraper.throttle import FixedThrottle
 
 log = Logger("scraper.crawl")
 
-COMPLETE = ("finished", "limit_pages", "limit_items")
-"""Reasons after which a run is over; after any other it is resumed by the next crawl."""
-
-LEDGER_EVERY = 5.0
-"""Seconds between writes of the ledger: what a kill may cost of it."""
+NOTHING = "nothing_to_retry"
+"""The reason of a crawl that was to retry dead pages and found none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class CrawlReport:
 
     ``counts`` is of this process, ``totals`` of the whole run, over every process that worked on it.
     ``hosts`` is the run's connection ledger, busiest first. ``finished`` is False when there is work
-    left, and the next crawl resumes.
+    left, and the next crawl resumes. ``verdicts`` are the rules that the run was held against: none before its end.
     """
 
     spider: str
@@ -59,6 +59,17 @@ class CrawlReport:
     database: Path | None
     exported: int | None = None
     """Items written to ``output``, when one was asked for."""
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def failed_rules(self) -> list[Verdict]:
+        """The rules that were not met."""
+        return [verdict for verdict in self.verdicts if not verdict.met]
+
+    @property
+    def ok(self) -> bool:
+        """Finished, and every rule met."""
+        return self.finished and not self.failed_rules
 
 
 class Crawl:
@@ -69,12 +80,17 @@ class Crawl:
         arguments: given to the spider's ``__init__``; strings are converted to the annotated types.
         db: the SQLite file; ``<data>/<spider>.db`` when None.
         output: a file for this run's items (.jsonl, .csv, .json; ``-`` is stdout), written at the end.
+        mode: ``auto`` resumes an unfinished run and else begins a new one, ``fresh`` abandons it, ``resume``
+            insists on it.
+        revive: crawl only the dead pages of the last run, those with one of these reasons (shell patterns; empty:
+            all), as a part of that run.
+        expect: rules besides the spider's own that a finished run must meet; see docs/rules.md.
         settings: ready-made Settings, or the names and values of some.
         store, fetcher, throttle, retry, clock: parts of your own in place of ours.
         observers: told of every commit.
 
     Raises:
-        UsageError: spider, argument, setting or output that cannot be.
+        UsageError: spider, argument, setting, rule or output that cannot be.
     """
 
     def __init__(
@@ -84,6 +100,9 @@ class Crawl:
         arguments: Mapping[str, Any] | None = None,
         db: str | Path | None = None,
         output: str | None = None,
+        mode: Mode = "auto",
+        revive: Sequence[str] | None = None,
+        expect: Iterable[str] = (),
         settings: Settings | Mapping[str, Any] | None = None,
         store: Store | None = None,
         fetcher: Fetcher | None = None,
@@ -102,9 +121,20 @@ class Crawl:
             check_target(output)
         self.spider = spider
         self.settings = settings if isinstance(settings, Settings) else load(settings, spider=spider.settings)
-        configure(self.settings.log_level, self.settings.log_format, force=False)
+        chosen = self.settings
+        configure(
+            chosen.log_level,
+            chosen.log_format,
+            file=chosen.log_file,
+            size=chosen.log_file_size,
+            count=chosen.log_file_count,
+            force=False,
+        )
+        self._rules = parse([*rules_of(spider.expect, f"{spider.name}.expect"), *rules_of(expect, "expect")])
+        self._mode: Mode = mode
+        self._revive = revive
         self.database = None if store is not None else Path(db or Path(self.settings.data) / f"{spider.name}.db")
-        self._output = output
+        self.output = output
         self._store = store
         self._fetcher = fetcher
         self._throttle = throttle or FixedThrottle(self.settings)
@@ -113,62 +143,125 @@ class Crawl:
         self._observers = list(observers)
         self._engine: Engine | None = None
         self._stopped: str | None = None
+        self._opening: asyncio.Future[None] | None = None
         self._task: asyncio.Task[Any] | None = None
 
     async def run(self) -> CrawlReport:
-        """Crawl to the end. Raises StoreError (StoreLocked when another run has the database)."""
+        """Crawl to the end. Raises StoreError (StoreLocked when another run has the database), UsageError."""
         self._task = asyncio.current_task()
+        settings, clock = self.settings, self._clock
+        ends = clock.monotonic() + settings.deadline if settings.deadline else None
         async with AsyncExitStack() as stack:
-            store = self._store if self._store is not None else SqliteStore(self.database or "")
-            await store.open()
+            store = self._store
+            if store is None:
+                path = self.database or ""
+                store = SqliteStore(path, settings.busy_timeout, settings.if_running, settings.grace)
+            await self._open(store, ends)
             stack.push_async_callback(store.close)
-            fetcher, keeper = self._fetcher, []
+            fetcher, pool = self._fetcher, None
             if fetcher is None:
-                pool = SessionPool(self.settings)
+                pool = SessionPool(settings)
                 stack.push_async_callback(pool.close)
-                keeper = [_LedgerKeeper(pool, store, self._clock)]
-                fetcher = HttpFetcher(pool, self.settings)
-                if self.settings.obey_robots:
-                    fetcher = RobotsFetcher(fetcher, self.settings)
+                fetcher = HttpFetcher(pool, settings)
+                if settings.obey_robots:
+                    fetcher = RobotsFetcher(fetcher, settings)
             stack.push_async_callback(fetcher.close)
-            run = await store.begin(self.spider.name, self._clock.time())
+            run, waiting = await self._begin(store)
             log.debug("run", spider=self.spider.name, run=run.id, resumed=run.resumed)
-            self._engine = Engine(
+            if not waiting:
+                return await self._report(store, run, NOTHING)
+            engine = self._engine = Engine(
                 spider=self.spider,
-                settings=self.settings,
+                settings=settings,
                 store=store,
                 fetcher=fetcher,
                 throttle=self._throttle,
                 retry=self._retry,
-                clock=self._clock,
-                observers=[*keeper, *self._observers],
+                clock=clock,
+                observers=self._observers,
+                before=await store.counts() if run.resumed else None,
+                seeding=not run.reopened,
             )
             if self._stopped is not None:
-                self._engine.stop(self._stopped)
-            try:
-                reason = await self._engine.run()
-            finally:
-                for each in keeper:
-                    with suppress(StoreError):  # after one the store takes no more; that one is being raised
-                        await each.save()
+                engine.stop(self._stopped)
+            reason = await self._work(engine, store, run, pool, ends)
             report = await self._report(store, run, reason)  # before the end: an export that fails can be had again
-            await store.finish(reason, self._clock.time(), finished=reason in COMPLETE)
+            verdicts = report.verdicts if report.finished else None
+            await store.finish(reason, clock.time(), report.finished, verdicts)
         await self._close_spider(report)
         return report
 
+    async def _open(self, store: Store, ends: float | None) -> None:
+        """Own the store. Where that means to wait for another run, ``stop`` and the deadline end the wait."""
+        self._opening = opening = asyncio.ensure_future(store.open())
+        if self._stopped is not None:
+            opening.cancel()
+        seconds = None if ends is None else ends - self._clock.monotonic()
+        try:
+            async with asyncio.timeout(seconds):
+                await opening
+        except (TimeoutError, asyncio.CancelledError) as error:
+            late = isinstance(error, TimeoutError)
+            if not late and self._stopped is None:
+                raise
+            why = "the deadline came" if late else f"it was stopped ({self._stopped})"
+            raise StoreLocked(f"{why} while another run worked on {self.database}; run it again later") from None
+
+    async def _begin(self, store: Store) -> tuple[Run, bool]:
+        """The run, and whether there is anything to be done for it."""
+        name, now, scope = self.spider.name, self._clock.time(), self._scope()
+        if self._revive is None:
+            return await store.begin(name, now, self._mode, scope), True
+        run, number = await store.revive(name, self._revive, now, scope)
+        return run, bool(number)
+
+    def _scope(self) -> str:
+        """What the run follows, as JSON, for those who ask later why a page was not fetched."""
+        names = ("max_depth", "max_url_length", "limit_pages", "limit_items", "obey_robots")
+        domains = Scope(self.spider).domains
+        chosen = {name: getattr(self.settings, name) for name in names}
+        return msgspec.json.encode({"allowed_domains": domains, **chosen}).decode()
+
+    async def _work(self, engine: Engine, store: Store, run: Run, pool: SessionPool | None, ends: float | None) -> str:
+        """Let the engine run, with a pulse beside it and the deadline over it."""
+        timer = None if ends is None else self._clock.call_at(ends, lambda: engine.stop("deadline"))
+        pulse = Pulse(engine, store, self._clock, run, pool)
+        beating = asyncio.ensure_future(pulse.run())
+        try:
+            return await engine.run()
+        except StoreError:
+            raise
+        except BaseException as error:
+            reason = "aborted" if isinstance(error, asyncio.CancelledError) else "failed"
+            with suppress(StoreError):  # the error that ends the crawl is the one to be shown
+                await store.finish(reason, self._clock.time(), False)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+            beating.cancel()
+            await asyncio.wait([beating])
+            with suppress(StoreError):  # after one the store takes no more; that one is being raised
+                await pulse.save_ledger()
+
     async def _report(self, store: Store, run: Run, reason: str) -> CrawlReport:
-        exported = await export(store, self._output, run.id) if self._output is not None else None
+        finished = reason in OVER or reason == NOTHING
+        verdicts: list[Verdict] = []
+        if reason in OVER:
+            now, before = await store.figures()
+            verdicts = judge(self._rules, now, before, sample=reason != "finished")
         return CrawlReport(
             spider=self.spider.name,
             run=run.id,
             resumed=run.resumed,
             reason=reason,
-            finished=reason in COMPLETE,
+            finished=finished,
             counts=self.snapshot(),
             totals=msgspec.structs.replace(await store.counts(), seconds=self.snapshot().seconds),
             hosts=await store.ledger(),
             database=self.database,
-            exported=exported,
+            exported=await export(store, self.output, run.id) if self.output is not None else None,
+            verdicts=tuple(verdicts),
         )
 
     async def _close_spider(self, report: CrawlReport) -> None:
@@ -184,6 +277,8 @@ class Crawl:
         self._stopped = self._stopped or reason
         if self._engine is not None:
             self._engine.stop(reason)
+        elif self._opening is not None:
+            self._opening.cancel()
 
     def abort(self) -> None:
         """Stop at once. What was not committed is fetched again by the next crawl; nothing is lost."""
@@ -195,22 +290,11 @@ class Crawl:
         return self._engine.snapshot() if self._engine is not None else Snapshot()
 
 
-class _LedgerKeeper:
-    """Writes the ledger's new counts to the store now and then, on the heels of a commit."""
-
-    def __init__(self, pool: SessionPool, store: Store, clock: Clock) -> None:
-        self._pool = pool
-        self._store = store
-        self._clock = clock
-        self._saved = clock.monotonic()
-
-    async def committed(self, outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> None:
-        if self._clock.monotonic() - self._saved >= LEDGER_EVERY:
-            await self.save()
-
-    async def save(self) -> None:
-        self._saved = self._clock.monotonic()
-        await self._store.save_ledger(self._pool.take())
+def rules_of(rules: Iterable[str], where: str) -> list[str]:
+    """The rules, or a SpiderError for the one string that was meant to be a list of one."""
+    if isinstance(rules, str):
+        raise SpiderError(f"{where} is one string; make it a list: [{rules!r}]")
+    return list(rules)
 
 
 _OPTIONS = frozenset(inspect.signature(Crawl).parameters) - {"spider", "settings"}
@@ -244,7 +328,7 @@ async def stream(spider: type[Spider] | Spider, **options: Any) -> AsyncIterator
     A slow consumer slows the crawl. Leaving the loop early drains the crawl, and a later one resumes
     (close the generator with ``contextlib.aclosing`` to wait for that).
     """
-    tap = _Tap()
+    tap = Tap()
     one = _crawl(spider, {**options, "observers": [*options.get("observers", ()), tap]})
     task = asyncio.ensure_future(one.run())
     task.add_done_callback(lambda _: tap.end())
@@ -258,38 +342,6 @@ async def stream(spider: type[Spider] | Spider, **options: Any) -> AsyncIterator
             one.stop()
             tap.drop()
             await task
-
-
-class _Tap:
-    """A bounded queue from the writer to the consumer of ``stream``."""
-
-    def __init__(self, bound: int = 1000) -> None:
-        self.closed = False
-        self._queue: asyncio.Queue[Any] = asyncio.Queue()
-        self._room = asyncio.Semaphore(bound)  # beside the queue, so that the end always finds a place
-        self._end = object()
-
-    async def committed(self, outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> None:
-        for outcome, receipt in zip(outcomes, receipts, strict=True):
-            if receipt.applied and not isinstance(outcome, Retry):
-                for item in outcome.found.items:
-                    if self.closed:
-                        return
-                    await self._room.acquire()
-                    self._queue.put_nowait(item.value)
-
-    def end(self) -> None:
-        """The crawl is over: what is queued is the rest."""
-        self._queue.put_nowait(self._end)
-
-    def drop(self) -> None:
-        """Let a writer that waits for room go on."""
-        self._room.release()
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        while (item := await self._queue.get()) is not self._end:
-            self._room.release()
-            yield item
 
 
 def run(spider: type[Spider] | Spider, **options: Any) -> CrawlReport:

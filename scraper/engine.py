@@ -2,8 +2,7 @@
 
     _seed    the spider's first requests into the store
     _feed    leases from the store into the frontier, and the end of the crawl
-    _work    lease after lease; as many of these tasks as ``concurrency``
-    _visit   one lease to one outcome: the only try/except of the crawl
+    _work    lease after lease to a visitor; as many of these tasks as ``concurrency``
 
 Every part is given; nothing here knows which store, fetcher or policy it has.
 """
@@ -12,31 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-import traceback
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
 
-from scraper.errors import (
-    CallbackError,
-    FetchError,
-    NestingError,
-    ParseError,
-    StatusError,
-    StoreError,
-)
+from scraper.errors import FetchError, StoreError
 from scraper.frontier import Frontier
 from scraper.log import Logger
-from scraper.page import Dead, Done, Found, Lease, Outcome, Receipt, Retry, Seen, Snapshot
+from scraper.page import Found, Lease, Outcome, Receipt, Retry, Seen, Snapshot
 from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle, Timer
-from scraper.process import cores
-from scraper.redirect import redirected
 from scraper.request import Request
-from scraper.response import Response
 from scraper.settings import Settings
-from scraper.spider import Scope, Spider, collect, seeds
+from scraper.spider import Scope, Spider, seeds
 from scraper.stats import Stats
+from scraper.visit import Visitor
 from scraper.writer import Writer
 
 log = Logger("scraper.engine")
@@ -45,14 +33,16 @@ FOR_GOOD = math.inf
 """Our leases have no date: we never lose track of one, and the owner's death ends them all at once."""
 
 SEED_CHUNK = 500
-PARSE_ON_THREAD = 64 * 1024
-"""Bytes of HTML from which a thread parses: selectolax releases the GIL, so a second core does it meanwhile.
-
-With one core a thread would only add its hop (50-90 µs) and its waiting for the GIL."""
+OVER = frozenset(("finished", "limit_pages", "limit_items"))
+"""Reasons after which a run is over; after any other it is to be resumed."""
 
 
 class Engine:
-    """One crawl, from its first seed to its last commit. ``run`` it once."""
+    """One crawl, from its first seed to its last commit. ``run`` it once.
+
+    ``before`` are the counts of earlier processes of the run: a limit is one of the run. With ``seeding`` False
+    ``start()`` is not asked: what the store has due is all there is to do.
+    """
 
     def __init__(
         self,
@@ -65,16 +55,17 @@ class Engine:
         retry: RetryPolicy,
         clock: Clock,
         observers: Sequence[Observer] = (),
+        before: Snapshot | None = None,
+        seeding: bool = True,
     ) -> None:
+        before = before if before is not None else Snapshot()
         self._spider = spider
         self._settings = settings
         self._store = store
-        self._fetcher = fetcher
         self._throttle = throttle
-        self._retry = retry
         self._clock = clock
         self._observers = observers
-        self._scope = Scope(spider, settings.max_depth)
+        self._scope = Scope(spider, settings.max_depth, settings.max_url_length)
         self._wake = asyncio.Event()
         self.stats = Stats(clock.monotonic())
         self.frontier = Frontier(
@@ -84,18 +75,15 @@ class Engine:
             look_ahead=max(256, 4 * settings.concurrency),
             per_host=max(128, 8 * settings.concurrency_per_host) if not settings.delay else 4,
             hungry=self._wake.set,
-            allowance=settings.limit_pages or None,
+            allowance=max(0, settings.limit_pages - before.pages - before.dead) if settings.limit_pages else None,
         )
         self.writer = Writer(store, clock, self._committed)
-        self._all = settings.handle_statuses == "all"
-        self._handled = frozenset(settings.handle_statuses if not self._all else ())
-        self._again = frozenset(settings.retry_statuses)
-        self._threads = cores() > 1
-        # No more at once than there are cores: each holds a page and its tree.
-        self._parsers = ThreadPoolExecutor(cores(), thread_name_prefix="parse")
-        self._visiting = 0
-        self._found_items = 0
-        self._seeding = True
+        self._visitor = Visitor(spider, self._scope, settings, fetcher, retry, clock, self._free, store.reading)
+        self._workers: list[asyncio.Task[None]] = []
+        self._visiting: dict[int, Lease] = {}
+        self._putting = 0
+        self._found_items = before.items
+        self._seeding = seeding
         self._seeds: list[Request] = []
         self._failure: Exception | None = None
         self._reason: str | None = None
@@ -104,6 +92,8 @@ class Engine:
         self._asked = 0.0
         """Date of the last question for leases: what was due by then has been found."""
         self._due_timer: Timer | None = None
+        self._patience: Timer | None = None
+        """Goes off when a drain has taken as long as it may."""
 
     # -- what the front door asks
 
@@ -112,13 +102,17 @@ class Engine:
 
         Raises StoreError, or what the spider's ``start()`` raises; all that was committed stays.
         """
+        if 0 < self._settings.limit_items <= self._found_items:
+            self.stop("limit_items")
         try:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(self.writer.run())
-                seed = tasks.create_task(self._seed())
+                seed = tasks.create_task(self._seed() if self._seeding else _nothing())
                 feed = tasks.create_task(self._feed())
-                workers = [tasks.create_task(self._work()) for _ in range(self._settings.concurrency)]
-                await asyncio.wait([feed, *workers])
+                self._workers = [tasks.create_task(self._work(n)) for n in range(self._settings.concurrency)]
+                await asyncio.wait([feed, *self._workers])
+                if self._visiting:  # given up
+                    await self._store.release(list(self._visiting.values()))
                 seed.cancel()  # a start() without end must not hold up a drain; the next crawl asks it again
                 if not writer.done():
                     await self.writer.close()
@@ -126,18 +120,34 @@ class Engine:
             raise _first(group) from None
         finally:
             self.frontier.close()
-            self._parsers.shutdown(wait=False)
-            if self._due_timer is not None:
-                self._due_timer.cancel()
+            self._visitor.close()
+            for timer in (self._due_timer, self._patience):
+                if timer is not None:
+                    timer.cancel()
         if self._failure is not None:
             raise self._failure
         return self._reason or "finished"
 
     def stop(self, reason: str) -> None:
-        """Drain: begin nothing more, finish what has begun, commit it. The first reason stays."""
+        """Drain: begin nothing more, finish what has begun, commit it. The first reason stays.
+
+        What has not come to its end after ``grace`` seconds is given back, unless the run is over anyway.
+        """
         if self._reason is None:
             self._reason = reason
             self._wake.set()
+            if reason not in OVER:
+                self._patience = self._clock.call_at(self._clock.monotonic() + self._settings.grace, self._give_up)
+
+    def fail(self, error: Exception) -> None:
+        """Drain, then raise this from ``run``."""
+        self._failure = self._failure or error
+        self.stop("failed")
+
+    @property
+    def draining(self) -> str | None:
+        """Why it drains; None while it does not."""
+        return self._reason
 
     def snapshot(self) -> Snapshot:
         """This process's counters now."""
@@ -162,8 +172,7 @@ class Engine:
         except StoreError:
             raise
         except Exception as error:
-            self._failure = error
-            self.stop("failed")
+            self.fail(error)
         await self._add_seeds()
         self._seeding = False
         self._wake.set()
@@ -209,7 +218,7 @@ class Engine:
     def _is_quiet(self) -> bool:
         """True when nothing is being done that could give more to do."""
         more = self._seeding or self.frontier.queued
-        if self._visiting or (more and self.frontier.allowance != 0):
+        if self._visiting or self._putting or (more and self.frontier.allowance != 0):
             return False
         self.writer.flush()
         return not self.writer.pending
@@ -233,46 +242,27 @@ class Engine:
 
     # -- visits
 
-    async def _work(self) -> None:
+    async def _work(self, number: int) -> None:
         while (lease := await self.frontier.next()) is not None:
-            self._visiting += 1
-            outcome = await self._visit(lease)
+            self._visiting[number] = lease
+            outcome = await self._visitor.visit(lease, number)
             self._note(lease, outcome)
             if isinstance(outcome, Retry):
                 self.frontier.allow()
+            del self._visiting[number]
+            self._putting += 1
             await self.writer.put(outcome)
-            self._visiting -= 1
+            self._putting -= 1
             if not self.frontier.queued and not self.frontier.in_flight and self.frontier.dry:
                 self.writer.flush()  # its links may be all there is to do
 
-    async def _visit(self, lease: Lease) -> Outcome:
-        """One lease to one outcome. The slot is free before anything is parsed."""
-        begun = self._clock.monotonic()
-        seen: Seen | None = None
-        error: FetchError | None = None
-        try:
-            response = await self._fetcher.fetch(lease.request)
-            seen = response.seen
-            if response.status in (429, 503):
-                seen.retry_after = response.retry_after(self._clock.time())
-            error = self._refusal(response)
-            self._free(lease, seen, error)
-            if error is None:
-                return await self._read(lease, response)
-        except FetchError as failure:
-            error = failure
-        except (Exception, asyncio.CancelledError) as failure:
-            if _is_abort(failure):
-                raise
-            if seen is None:  # a fetcher broke its word
-                seen = Seen(elapsed=self._clock.monotonic() - begun, keepalive=False)
-                self._free(lease, seen, None)
-            return self._broken(lease, seen, failure)
-        assert error is not None  # every other way out has returned
-        if seen is None:
-            seen = Seen(error.status, self._clock.monotonic() - begun, keepalive=False)
-            self._free(lease, seen, error)
-        return await self._failed(lease, seen, error)
+    def _give_up(self) -> None:
+        """What has begun takes too long: it is given back, and fetched again by the next crawl."""
+        if self._visiting:
+            hosts = sorted({lease.host for lease in self._visiting.values()})
+            log.warning("given_back", pages=len(self._visiting), hosts=hosts[:5], grace=self._settings.grace)
+        for number in self._visiting:
+            self._workers[number].cancel()
 
     def _note(self, lease: Lease, outcome: Outcome) -> None:
         """What a visit came to: against the limit on items at once, and into the log at debug."""
@@ -300,69 +290,6 @@ class Engine:
         finally:  # a slot that is not given back would stall its host for good
             self.frontier.done(lease, seen.keepalive, rest)
 
-    def _refusal(self, response: Response) -> StatusError | None:
-        """The error for a status that nobody asked to see."""
-        status = response.status
-        if status < 400 or self._all or status in self._handled:
-            return None
-        wait = response.seen.retry_after
-        if wait is None:
-            wait = response.retry_after(self._clock.time())
-        return StatusError(
-            status, response.url, transient=status in self._again, retry_after=wait, request=response.request
-        )
-
-    async def _read(self, lease: Lease, response: Response) -> Done:
-        target = None
-        if response.status not in self._handled:  # named there, a redirect is an answer like any other
-            target = redirected(response, self._settings.max_redirects)
-        if target is not None:
-            return Done(lease, response.seen, self._one_link(target), reason="redirect")
-        if (
-            self._threads
-            and len(response.body) >= PARSE_ON_THREAD
-            and "html" in response.headers.get("Content-Type", "")
-        ):
-            await asyncio.get_running_loop().run_in_executor(self._parsers, _parse_ahead, response)
-        request = lease.request
-        name = str(request.callback or "parse")
-        callback = getattr(self._spider, name, None)
-        if callback is None:
-            raise CallbackError(f"spider {self._spider.name!r} has no method {name!r} any more", request=request)
-        result = callback(response, **request.cb_kwargs) if request.cb_kwargs else callback(response)
-        return Done(lease, response.seen, await collect(self._scope, result, request))
-
-    def _one_link(self, target: Request) -> Found:
-        reason = self._scope.drop_reason(target)
-        return Found(links=[target]) if reason is None else Found(drops={reason: 1})
-
-    async def _failed(self, lease: Lease, seen: Seen, error: FetchError) -> Outcome:
-        """Retry while the policy says so; else dead, after the errback has had its say."""
-        error.request = lease.request
-        delay = self._retry.delay(lease, error, self._clock.time())
-        if delay is not None:
-            return Retry(lease, seen, delay, error.reason, str(error))
-        log.info("dead", url=lease.request.url, reason=error.reason, attempts=lease.attempt, error=str(error))
-        dead = Dead(lease, seen, error.reason, str(error))
-        if lease.request.errback is not None:
-            try:
-                result = getattr(self._spider, str(lease.request.errback))(lease.request, error)
-                dead.found = await collect(self._scope, result, lease.request)
-            except (Exception, asyncio.CancelledError) as failure:
-                if _is_abort(failure):
-                    raise
-                return self._broken(lease, seen, failure)
-        return dead
-
-    def _broken(self, lease: Lease, seen: Seen, error: BaseException) -> Dead:
-        """Spider code raised: the page is dead and its traceback kept; the crawl goes on."""
-        reason = error.reason if isinstance(error, ParseError | FetchError) else "callback"
-        trace = "".join(traceback.format_exception(error))
-        frames = traceback.extract_tb(error.__traceback__)
-        at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        log.error("callback_failed", url=lease.request.url, error=f"{type(error).__name__}: {error}", at=at)
-        return Dead(lease, seen, reason, f"{type(error).__name__}: {error}", trace[-20_000:])
-
     # -- after each commit
 
     async def _committed(self, outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> None:
@@ -376,17 +303,8 @@ class Engine:
         self._wake.set()
 
 
-def _is_abort(error: BaseException) -> bool:
-    """True when we are cancelled; False for a cancellation that spider code let slip, which is its failure."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _parse_ahead(response: Response) -> None:
-    try:
-        _ = response.tree
-    except NestingError:
-        return  # the callback meets it when it asks for the tree, and may never ask
+async def _nothing() -> None:
+    """In place of seeds."""
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -80,6 +80,8 @@ class FetchError(ScraperError):
     status: int | None = None
     retry_after: float | None = None
     """Seconds that the server asked us to wait (Retry-After), or None."""
+    reused: bool | None = None
+    """Whether the connection had served before; None when that is not known."""
 
 
 class ConnectError(FetchError):
@@ -188,7 +190,7 @@ class StoreError(ScraperError):
 
 
 class StoreLocked(StoreError):
-    """Another run holds this database."""
+    """Another run holds this database; the same command will do later."""
 
 
 class StoreBusy(StoreError):

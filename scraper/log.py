@@ -1,33 +1,82 @@
-"""Logging through structlog: a console renderer on a terminal, JSON lines otherwise, always on stderr.
+"""Logging through structlog, to stderr (a console renderer on a terminal, JSON lines otherwise) or to a file.
 
-A quiet crawl logs nothing, so structlog is imported when the first event is written: that is a tenth of
-the start-up time of a short crawl. A program that has configured structlog itself gets our events as they
-are; ``configure`` is for those that have not.
+A file is for cron: JSON lines, rotated by size, and nothing on stderr. A quiet crawl logs nothing, so
+structlog is imported when the first event is written: that is a tenth of the start-up time of a short crawl.
+A program that has configured structlog itself gets our events as they are; ``configure`` is for those that
+have not.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, Literal, NamedTuple
+
+from scraper.errors import SettingsError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 Form = Literal["auto", "console", "json"]
 
-DEFAULT: tuple[str, Form] = ("info", "auto")
-_chosen: tuple[str, Form] | None = None
-_made: tuple[str, Form] | None = None
+
+class _Choice(NamedTuple):
+    level: str = "info"
+    form: Form = "auto"
+    file: str | None = None
+    size: int = 10 * 1024 * 1024
+    kept: int = 5
 
 
-def configure(level: str = "info", form: Form = "auto", *, force: bool = True) -> None:
-    """Choose what is written (``level`` and above) and how; ``force`` False keeps an earlier choice.
+DEFAULT = _Choice()
+_chosen: _Choice | None = None
+_made: _Choice | None = None
+_ends: list[Any] = []
+"""What the last set-up has to put away before the next one: open files, what listens to the standard library."""
+
+
+def configure(
+    level: str = "info",
+    form: Form = "auto",
+    *,
+    force: bool = True,
+    file: str | os.PathLike[str] | None = None,
+    size: int = DEFAULT.size,
+    count: int = DEFAULT.kept,
+) -> None:
+    """Choose what is written (``level`` and above), how and where; ``force`` False keeps an earlier choice.
 
     The set-up is made at the first event that is written, and made again after each ``force``d call, so
     that it finds the ``sys.stderr`` of that moment.
+
+    Args:
+        file: write JSON lines there, and nothing to stderr. Folders are made.
+        size: the file is rotated before it outgrows so many bytes.
+        count: so many rotated files are kept beside it (``.1`` is the youngest).
+
+    Raises:
+        SettingsError: the file cannot be written. That shows here, not at the first event in the middle of a crawl.
     """
     global _chosen, _made
     if force or _chosen is None:
-        _chosen, _made = (level, form), None
+        path = None if file is None else _writable(os.fspath(file))
+        while _ends:
+            _ends.pop()()
+        _chosen, _made = _Choice(level, form, path, size, count), None
+
+
+def _writable(file: str) -> str:
+    """Its absolute path: a program that changes folders keeps its log file."""
+    path = os.path.abspath(file)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "a", encoding="utf-8"):
+            return path
+    except OSError as error:
+        at = f" ({error.filename})" if error.filename not in (None, file, path) else ""
+        raise SettingsError(
+            f"cannot write the log file {file}: {error.strerror or error}{at}; name another place by log_file"
+        ) from error
 
 
 class Logger:
@@ -62,14 +111,14 @@ class Logger:
 
     def writes(self, level: str) -> bool:
         """Whether an event of this level would be written: ask before making a costly one."""
-        return (_made is None and _is_configured()) or LEVELS[level] >= LEVELS[(_chosen or DEFAULT)[0]]
+        return (_made is None and _is_configured()) or LEVELS[level] >= LEVELS[(_chosen or DEFAULT).level]
 
     def _write(self, level: str, event: str, parts: tuple[Any, ...], values: dict[str, Any]) -> None:
         if not self.writes(level):
             return
         theirs = _made is None and _is_configured()
         if not theirs and _made != (_chosen or DEFAULT):
-            _make(*(_chosen or DEFAULT))
+            _make(_chosen or DEFAULT)
         if parts:
             event %= parts
         import structlog
@@ -88,18 +137,16 @@ def _ours(structlog: Any) -> bool:
     return bool(getattr(structlog.get_config()["wrapper_class"], "_scraper", False))
 
 
-def _make(level: str, form: Form) -> None:
-    import logging
-
+def _make(choice: _Choice) -> None:
     import structlog
 
     global _made
-    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    console = choice.file is None and (choice.form == "console" or (choice.form == "auto" and sys.stderr.isatty()))
     if console:
         last: list[Any] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     else:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    wrapper = structlog.make_filtering_bound_logger(LEVELS[level])
+    wrapper = structlog.make_filtering_bound_logger(LEVELS[choice.level])
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -108,9 +155,59 @@ def _make(level: str, form: Form) -> None:
             *last,
         ],
         wrapper_class=type("Wrapper", (wrapper,), {"_scraper": True}),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_to_file(choice) if choice.file is not None else structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # aiohttp and asyncio speak through the standard library: only what needs a reader is let through.
-    logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    _made = (level, form)
+    _hear_others(choice)
+    _made = choice
+
+
+def _to_file(choice: _Choice) -> Any:
+    """A logger factory over the standard library's rotating file: one line is one write, so lines stay whole."""
+    import logging.handlers
+
+    class Rotating(logging.handlers.RotatingFileHandler):
+        complained = False
+
+        def handleError(self, record: logging.LogRecord) -> None:  # a full disk: one sentence, and the crawl goes on
+            if not self.complained and sys.stderr is not None:
+                print(f"cannot write the log file {choice.file}: {sys.exc_info()[1]}; events are lost", file=sys.stderr)
+            self.complained = True
+
+        def close(self) -> None:
+            with suppress(OSError):  # what could not be written has been told above
+                super().close()
+
+    kept = max(choice.kept, 1)  # for 0 means "never rotate" there, and "keep none" here
+    rotating = Rotating(choice.file or "", maxBytes=choice.size, backupCount=kept, encoding="utf-8", delay=True)
+    if choice.kept == 0:
+        rotating.rotator = lambda source, target: os.remove(source)
+    lines = logging.Logger("scraper.lines")  # known to nobody else: what it hears goes to this file and nowhere on
+    lines.addHandler(rotating)
+    _ends.append(rotating.close)
+    return lambda *names: lines
+
+
+def _hear_others(choice: _Choice) -> None:
+    """aiohttp and asyncio speak through the standard library: only what needs a reader is let through."""
+    import logging
+
+    class Others(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            try:
+                Logger(record.name).error(record.getMessage(), exc_info=record.exc_info)
+            except Exception:  # as their own do with a record that does not add up: whoever logged goes on
+                self.handleError(record)
+
+    root = logging.getLogger()
+    if root.handlers:  # a program with logging of its own keeps it
+        return
+    if choice.file is not None:
+        ours: logging.Handler = Others()
+    else:
+        ours = logging.StreamHandler(sys.stderr)
+        ours.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
+    ours.setLevel(logging.ERROR)
+    root.addHandler(ours)
+    root.setLevel(logging.ERROR)
+    _ends.append(lambda: root.removeHandler(ours))

@@ -33,7 +33,8 @@ class Item(Struct):
     """One thing a callback yielded, ready to be stored.
 
     ``key`` is the value of the declared key, or None: then the page and the ordinal name it.
-    ``data`` is a JSON object; ``value`` the object itself, for ``stream()``.
+    ``data`` is a JSON object; ``value`` the object itself, for ``stream()``. ``empty`` are those of its fields
+    that hold nothing: None, "", [] or {}.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Item(Struct):
     data: str
     fields: tuple[str, ...]
     value: Any = None
+    empty: tuple[str, ...] = ()
 
 
 class Reject(Struct):
@@ -52,12 +54,16 @@ class Reject(Struct):
 
 
 class Found(Struct):
-    """What one callback gave. ``drops`` counts the links that were not followed, by reason."""
+    """What one callback gave.
+
+    ``drops`` counts the links that were not followed, by reason; ``dropped`` are some of them: (reason, URL).
+    """
 
     links: list[Request] = []
     items: list[Item] = []
     rejects: list[Reject] = []
     drops: dict[str, int] = {}
+    dropped: list[tuple[str, str]] = []
 
 
 class Seen(Struct):
@@ -69,7 +75,8 @@ class Seen(Struct):
     status: int | None = None
     elapsed: float = 0.0
     size: int = 0
-    reused: bool = False
+    reused: bool | None = None
+    """Whether the connection had served before; None when that is not known."""
     keepalive: bool = True
     etag: str | None = None
     last_modified: str | None = None
@@ -84,7 +91,12 @@ class Done(Struct):
     seen: Seen
     found: Found
     reason: str | None = None
-    """``redirect`` when the page's one link is where it points to; else None."""
+    """``redirect`` when the page's one link is where it points to (``redirect offsite`` when that is not
+    followed); else None."""
+
+    @property
+    def redirects(self) -> bool:
+        return self.reason is not None and self.reason.startswith("redirect")
 
 
 class Retry(Struct):
@@ -132,12 +144,40 @@ class HostLimits(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """One execution until its frontier is empty. ``resumed`` when an earlier process began it."""
+    """One execution until its frontier is empty. ``resumed`` when an earlier process began it.
+
+    ``reopened`` when it was finished, and goes on for its dead pages only.
+    """
 
     id: int
     spider: str
     started: float
     resumed: bool
+    reopened: bool = False
+
+
+class Figures(Struct):
+    """What a run came to, for the rules that judge it.
+
+    ``kinds`` counts its items by kind, ``fills`` those with a value by kind and field.
+    """
+
+    run: int
+    pages: int = 0
+    items: int = 0
+    rejects: int = 0
+    retries: int = 0
+    dead: int = 0
+    kinds: dict[str, int] = {}
+    fills: dict[str, dict[str, int]] = {}
+
+
+class Verdict(Struct, frozen=True):
+    """A rule as it was written, the figure it was held against as people read it, and whether it was met."""
+
+    rule: str
+    figure: str
+    met: bool
 
 
 class HostLedger(Struct):

@@ -6,14 +6,17 @@ Rooms never import each other; they meet here. Every Store passes ``scraper.test
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from scraper.errors import FetchError
-from scraper.page import HostLedger, HostLimits, Lease, Outcome, Receipt, Run, Seen, Snapshot
+from scraper.page import Figures, HostLedger, HostLimits, Lease, Outcome, Receipt, Run, Seen, Snapshot, Verdict
 from scraper.request import Request
 from scraper.response import Response
+
+Mode = Literal["auto", "fresh", "resume"]
+"""Which run ``begin`` gives: the unfinished one if there is one, never that one, or that one and no other."""
 
 
 class StoredItem(Struct, frozen=True):
@@ -28,7 +31,7 @@ class StoredItem(Struct, frozen=True):
 
 
 class StoredPage(Struct, frozen=True):
-    """A page as read back. ``state`` is due, retry, done or dead."""
+    """A page as read back. ``state`` is due, retry, done, dead or left."""
 
     url: str
     state: str
@@ -53,11 +56,34 @@ class Store(Protocol):
     async def close(self) -> None:
         """Give it back. Leases end with their owner: every page not finished is due again."""
 
-    async def begin(self, spider: str, now: float) -> Run:
-        """Resume the unfinished run, or begin a new one in which every page met is due again."""
+    async def begin(self, spider: str, now: float, mode: Mode = "auto", scope: str | None = None) -> Run:
+        """Resume the unfinished run, or begin a new one in which every page met is due again.
 
-    async def finish(self, reason: str, now: float, finished: bool) -> None:
-        """End the run; ``finished`` False leaves it to be resumed."""
+        ``fresh`` abandons an unfinished run, ``resume`` insists on one (UsageError when there is none).
+        ``scope`` is JSON that says what the run follows; it is kept for those who ask why.
+        A page during whose reading the owner died again and again may be dead after it.
+        """
+
+    async def revive(
+        self, spider: str, reasons: Collection[str], now: float, scope: str | None = None
+    ) -> tuple[Run, int]:
+        """Instead of ``begin``: the dead pages of the last run are due again, in that very run.
+
+        Only those with one of ``reasons`` (shell patterns; empty: all). Returns the run and how many they are; with none,
+        nothing has changed. Raises UsageError when there is no run.
+        """
+
+    async def finish(self, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None = None) -> None:
+        """End the run; ``finished`` False leaves it to be resumed. ``verdicts`` are kept with it."""
+
+    async def figures(self, most: int = 5) -> tuple[Figures, list[Figures]]:
+        """What the run came to so far, and the last ``most`` finished runs before it, latest first."""
+
+    async def beat(self, status: str, now: float) -> None:
+        """A sign of life for those who look on from outside; ``status`` is JSON."""
+
+    def reading(self, place: int, page: int) -> None:
+        """Worker ``place`` reads ``page`` now (0: none). Costs next to nothing, and outlives the process if it can."""
 
     async def add(self, requests: Sequence[Request], now: float) -> int:
         """Make pages due, each once a run by fingerprint. Returns how many were new in this run."""

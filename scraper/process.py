@@ -1,17 +1,20 @@
-"""What a crawl asks of the process it has to itself: an event loop, signals that drain, memory that stays."""
+"""What a crawl asks of the process it has to itself: an event loop, signals that drain, an end that comes."""
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from scraper.log import Logger
+from scraper.settings import Settings
 
 T = TypeVar("T")
 
@@ -21,9 +24,17 @@ M_TRIM_THRESHOLD = -1
 KEPT_HEAP = 64 * 1024 * 1024
 """Bytes of free heap that are kept for the next page."""
 
+LAST = 10.0
+"""Seconds after its grace in which a crawl that drains must have come to its end."""
+
+STOPPED_WITH_WORK_LEFT = 4
+"""Exit code, as the command line has it."""
+
 
 class Stoppable(Protocol):
     """A crawl, seen from here."""
+
+    settings: Settings
 
     def stop(self, reason: str = ...) -> None: ...
 
@@ -34,11 +45,20 @@ def run_alone(one: Stoppable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run ``work()`` in an event loop of its own (uvloop where it can be had).
 
     The first SIGINT or SIGTERM drains ``one``, the second aborts it. Raises KeyboardInterrupt after that.
+    A drain that does not end (a callback that holds the process) ends the process: the grace and 10 s after the
+    signal or the deadline, with exit code 4.
     """
+    settings = one.settings
 
     async def main() -> T:
-        with _signals(one):
+        with _Watchdog(settings.grace + LAST) as watchdog, _signals(one, watchdog):
+            if settings.deadline:
+                watchdog.watch(settings.deadline)
             return await work()
+
+    if not faulthandler.is_enabled():
+        with suppress(OSError, ValueError, AttributeError):  # stderr is no file: then there is no place for it
+            faulthandler.enable()  # a parser in C that crashes leaves at least a traceback
 
     with _settled_memory(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
@@ -80,8 +100,40 @@ def _settled_memory() -> Iterator[None]:
         gc.unfreeze()
 
 
+class _Watchdog:
+    """Ends the process when all else fails. A thread of its own, for the loop may be what is stuck."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._timers: list[threading.Timer] = []
+
+    def watch(self, seconds: float = 0.0) -> None:
+        """A drain begins in so many seconds; from then on it has its patience to end."""
+        timer = threading.Timer(min(seconds + self._patience, threading.TIMEOUT_MAX), self._end)
+        timer.daemon = True
+        timer.start()
+        self._timers.append(timer)
+
+    def _end(self) -> None:
+        text = (
+            f"Error: the crawl was to drain and has not ended {self._patience:g} s later: a callback, or the disk, "
+            "holds it up. The process ends here; nothing committed is lost, the same command goes on.\n"
+        )
+        try:
+            os.write(2, text.encode())
+        finally:
+            os._exit(STOPPED_WITH_WORK_LEFT)
+
+    def __enter__(self) -> _Watchdog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
+
 @contextmanager
-def _signals(one: Stoppable) -> Iterator[None]:
+def _signals(one: Stoppable, watchdog: _Watchdog) -> Iterator[None]:
     """The first signal drains, the second aborts; when the loop itself is stuck, the second interrupts it."""
     loop = asyncio.get_running_loop()
     count = 0
@@ -97,6 +149,7 @@ def _signals(one: Stoppable) -> Iterator[None]:
         nonlocal count
         count += 1
         if count == 1:
+            watchdog.watch()
             loop.call_soon_threadsafe(drain, signal.Signals(number).name)
         elif count == 2 and draining:
             loop.call_soon_threadsafe(one.abort)

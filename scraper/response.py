@@ -181,6 +181,13 @@ class Response:
             self._resolver = Resolver(base)
         return self._resolver
 
+    @property
+    def passed_over(self) -> list[str] | None:
+        """The hrefs resolved so far that are no http(s) URL, such as ``mailto:``; None when there are none."""
+        if self._resolver is None or None not in self._resolver.values():
+            return None
+        return [href for href, url in self._resolver.items() if url is None and href != NO_LINK] or None
+
     def urljoin(self, href: str) -> str:
         """The canonical absolute URL of ``href`` on this page (WHATWG URL, no fragment).
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+import sys
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 MOST_HOSTS = 10_000
 """Hosts whose being on or off site is remembered."""
 
+MOST_EXAMPLES = 100
+"""Links that are shown of each reason for which they are dropped; the others are counted."""
+
 
 class Spider:
     """Base of all spiders: where to start, and what to read from each page.
@@ -32,6 +36,7 @@ class Spider:
         allowed_domains: links to other hosts are dropped (subdomains are allowed); empty: all are followed.
         settings: settings of this spider; the environment and arguments win over them.
         retry_policy: when to try again; None: as the retry settings say.
+        expect: rules that a finished run must meet, such as ``"book.price >= 95%"``; see docs/rules.md.
     """
 
     name: ClassVar[str] = ""
@@ -39,6 +44,7 @@ class Spider:
     allowed_domains: Iterable[str] = ()
     settings: ClassVar[Mapping[str, Any]] = {}
     retry_policy: RetryPolicy | None = None
+    expect: Iterable[str] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -95,14 +101,16 @@ def callback_name(spider: Spider, callback: CallbackRef, what: str = "callback")
 class Scope:
     """Which links a spider follows, and what is checked of each; one per crawl."""
 
-    def __init__(self, spider: Spider, max_depth: int = 0) -> None:
+    def __init__(self, spider: Spider, max_depth: int = 0, max_url_length: int = 0) -> None:
         domains = spider.allowed_domains or ()
         if isinstance(domains, str):
             raise SpiderError(f"{spider.name}.allowed_domains is one string; make it a list: [{domains!r}]")
         self.spider = spider
         self.domains = tuple(_domain(spider, domain) for domain in domains)
         self.max_depth = max_depth
+        self.max_url_length = max_url_length or sys.maxsize
         self._inside: dict[str, bool] = {}
+        self._shown: dict[str, set[str]] = {}
 
     def prepare(self, request: Request, salt: str = "") -> None:
         """Callbacks become names, and the rest its stored form; ``salt`` names a ``dont_filter`` one.
@@ -120,10 +128,23 @@ class Scope:
         request.stored = to_json(request) or ""
 
     def drop_reason(self, request: Request) -> str | None:
-        """``offsite`` or ``depth`` when the link is not to be followed, else None."""
+        """``offsite``, ``depth`` or ``length`` when the link is not to be followed, else None."""
         if self.max_depth and request.depth > self.max_depth:
             return "depth"
+        if len(request.url) > self.max_url_length:
+            return "length"
         return None if self.follows(request.url) else "offsite"
+
+    def drop(self, found: Found, reason: str, urls: Sequence[str]) -> None:
+        """Count links that are not followed, and show the first of each reason."""
+        found.drops[reason] = found.drops.get(reason, 0) + len(urls)
+        shown = self._shown.setdefault(reason, set())
+        for url in urls:
+            if len(shown) >= MOST_EXAMPLES:
+                return
+            if url not in shown:
+                shown.add(url)
+                found.dropped.append((reason, url))
 
     def follows(self, url: str) -> bool:
         """Whether a canonical URL is within ``allowed_domains``; remembered, for pages link to few hosts."""
@@ -215,7 +236,7 @@ def _must(error: ScraperError | None) -> None:
 class _Collector:
     """Takes the values of one callback; the parent's fingerprint is made only when it is needed."""
 
-    __slots__ = ("bounded", "depth", "found", "links", "near", "parent", "scope")
+    __slots__ = ("bounded", "depth", "found", "links", "longest", "near", "parent", "scope")
 
     def __init__(self, scope: Scope, parent: Request, found: Found) -> None:
         self.scope = scope
@@ -223,6 +244,7 @@ class _Collector:
         self.found = found
         self.depth = parent.depth + 1
         self.links = found.links
+        self.longest = scope.max_url_length
         too_deep = bool(scope.max_depth) and self.depth > scope.max_depth
         self.bounded = too_deep or bool(scope.domains)
         # Most links stay where they are: they are told by their beginning, without a look at their host.
@@ -265,10 +287,11 @@ class _Collector:
                 return error
         else:
             request.stored = ""
-        if self.bounded and not request.url.startswith(self.near):
+        url = request.url
+        if (self.bounded and not url.startswith(self.near)) or len(url) > self.longest:
             reason = self.scope.drop_reason(request)
             if reason is not None:
-                self.found.drops[reason] = self.found.drops.get(reason, 0) + 1
+                self.scope.drop(self.found, reason, (url,))
                 return None
         self.links.append(request)
         return None

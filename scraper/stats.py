@@ -37,7 +37,7 @@ class Stats:
                 self.drops.update(found.drops)
             if isinstance(outcome, Done):
                 self.pages += 1
-                self.redirects += outcome.reason == "redirect"
+                self.redirects += outcome.redirects
             elif isinstance(outcome, Dead):
                 self.dead += 1
                 known = outcome.reason in self.reasons or len(self.reasons) < MOST_REASONS

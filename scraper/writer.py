@@ -12,6 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from scraper.page import Outcome, Receipt
 from scraper.ports import Clock, Store, Timer
 
+GROUP = 200
+"""Outcomes that may be uncommitted at any moment, those being written included.
+
+What a kill makes us fetch again is what was in flight and this. A commit begins at half of it, so that the
+other half gathers meanwhile."""
+
 Committed = Callable[[Sequence[Outcome], Sequence[Receipt]], Awaitable[None]]
 
 
@@ -24,7 +30,7 @@ class Writer:
         committed: awaited after each commit, before the next; what it counts is kept.
         group: outcomes that are worth a commit at once.
         linger: seconds the first outcome of a group waits at most.
-        bound: outcomes that may wait before ``put`` waits too.
+        bound: outcomes that may be uncommitted before ``put`` waits.
     """
 
     def __init__(
@@ -33,9 +39,9 @@ class Writer:
         clock: Clock,
         committed: Committed,
         *,
-        group: int = 100,
+        group: int = GROUP // 2,
         linger: float = 0.1,
-        bound: int = 400,
+        bound: int = GROUP,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -60,7 +66,7 @@ class Writer:
 
     async def put(self, outcome: Outcome) -> None:
         """Hand an outcome over; waits while the store is far behind."""
-        while len(self._waiting) >= self._bound:
+        while self.pending >= self._bound:
             self._space.clear()
             await self._space.wait()
         self._waiting.append(outcome)
@@ -92,10 +98,10 @@ class Writer:
             group, self._waiting = self._waiting, []
             if group:
                 self._writing = len(group)
-                self._space.set()
                 receipts = await self._store.commit(group, self._clock.time())
                 await self._committed(group, receipts)
                 self._writing = 0
+                self._space.set()
             if len(self._waiting) >= self._group or (self._closed and self._waiting):
                 self._go.set()
             elif not self._waiting:

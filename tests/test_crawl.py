@@ -15,7 +15,7 @@ from crawling import Watch, quiet
 
 import scraper
 from scraper import Crawl, CrawlReport, Request, Response, RetryPolicy, Settings, Spider
-from scraper.crawl import _Tap
+from scraper.tap import Tap
 from scraper.errors import CallbackError, SettingsError, SpiderError, StatusError, StoreLocked, UsageError
 from scraper.page import Done, Found, HostLimits, Item, Lease, Receipt, Seen
 from scraper.stores.memory import Memory, MemoryStore
@@ -293,7 +293,7 @@ async def test_stream_loses_nothing_to_a_slow_consumer(number: int, fetcher: Fak
 
 
 async def test_slow_consumer_slows_the_crawl() -> None:
-    tap = _Tap(bound=3)
+    tap = Tap(bound=3)
     lease = Lease(1, 1, Request(HOME), "h.test", 1, 0.0)
     done = Done(lease, Seen(200), Found(items=[Item("n", None, "{}", (), value) for value in range(5)]))
     commit = asyncio.ensure_future(tap.committed([done], [Receipt(1, applied=True)]))

@@ -9,7 +9,7 @@ import pytest
 import tenacity
 from crawling import SITE, Bench, Watch, follow, page, quiet, spider
 
-from scraper import engine
+from scraper import visit
 from scraper.errors import CallbackError, ConnectError, FetchError, ReadError, RobotsDenied, StatusError, TlsError
 from scraper.request import Request
 from scraper.response import Response
@@ -342,7 +342,7 @@ async def test_large_pages_are_parsed_on_a_thread_and_small_ones_are_not(monkeyp
         return parse(self)
 
     monkeypatch.setattr(Response, "_parse", noted)
-    monkeypatch.setattr(engine, "cores", lambda: 2)
+    monkeypatch.setattr(visit, "cores", lambda: 2)
     filler = "<p>text</p>" * 10_000
     plain_text = Response(SITE + "text", 200, {"Content-Type": "text/plain"}, filler.encode())
     bench = Bench(
@@ -356,8 +356,8 @@ async def test_large_pages_are_parsed_on_a_thread_and_small_ones_are_not(monkeyp
 
 
 async def test_with_one_core_nothing_is_parsed_on_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "cores", lambda: 1)
-    monkeypatch.setattr(engine, "_parse_ahead", lambda response: pytest.fail("parsed on a thread"))
+    monkeypatch.setattr(visit, "cores", lambda: 1)
+    monkeypatch.setattr(visit, "_parse_ahead", lambda response: pytest.fail("parsed on a thread"))
     bench = Bench(spider("large", parse=follow), {"large": "<p>text</p>" * 10_000})
     assert await bench.run() == "finished"
     assert (await bench.states())["large"] == "done"

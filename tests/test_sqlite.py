@@ -14,7 +14,7 @@ from sqlite_rows import LATER, NOW, items, lease_one, links, named, rows, visit
 
 import scraper.stores.database
 import scraper.stores.links
-from scraper.errors import StoreBusy, StoreError, StoreLocked
+from scraper.errors import StoreBusy, StoreError, StoreLocked, UsageError
 from scraper.page import Done, Found, Reject, Seen
 from scraper.stores.sqlite import SqliteStore
 
@@ -112,7 +112,7 @@ async def test_what_is_remembered_is_bounded(store: SqliteStore, monkeypatch: py
         leases = await store.lease(100, 100, NOW, LATER)
         assert len(leases) == 100
         await store.commit([Done(lease, Seen(200), Found()) for lease in leases], NOW)
-    assert not store._held
+    assert not store._leases._held
     assert not await store.lease(100, 100, NOW, LATER)
 
 
@@ -237,21 +237,21 @@ def stranger(path: Path, version: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "message"), [(0, "not a scraper database"), (1, "not a scraper"), (99, "newer scraper.*99.*upgrade")]
+    ("version", "message"), [(0, "not a database of scraper"), (1, "not a database of"), (99, "newer scraper.*99.*upgrade")]
 )
 async def test_file_of_another_program_is_refused_and_not_touched(path: Path, version: int, message: str) -> None:
     stranger(path, version)
     before = content(path)
-    with pytest.raises(StoreError, match=rf"spider\.db.*{message}"):
+    with pytest.raises(UsageError, match=rf"spider\.db.*{message}"):
         await SqliteStore(path).open()
     assert content(path) == before
-    with pytest.raises(StoreError, match=message):  # and not because it is still locked
+    with pytest.raises(UsageError, match=message):  # and not because it is still locked
         await SqliteStore(path).open()
 
 
 async def test_what_is_not_a_database_is_refused(path: Path, tmp_path: Path) -> None:
     text(path, "title,price\n" * 1000)
-    with pytest.raises(StoreError, match=r"cannot open .*spider\.db: file is not a database"):
+    with pytest.raises(StoreError, match=r"spider\.db is damaged, or no SQLite file at all \(file is not"):
         await SqliteStore(path).open()
     assert content(path) == b"title,price\n" * 1000
     folder = tmp_path / "folder.db"

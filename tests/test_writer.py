@@ -125,8 +125,8 @@ async def test_slow_store_holds_back_those_who_put() -> None:
     await spin()
     workers = [asyncio.ensure_future(desk.writer.put(outcome(number))) for number in range(40)]
     await spin()
-    assert sum(worker.done() for worker in workers) == 10
-    assert desk.writer.pending == 15
+    assert sum(worker.done() for worker in workers) == 5
+    assert desk.writer.pending == 10, "what is being written counts: a kill costs it too"
     desk.store.gate.set()
     await asyncio.wait(workers)
     await desk.writer.close()

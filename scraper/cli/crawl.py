@@ -1,22 +1,21 @@
-"""``scraper crawl`` and ``scraper list``."""
+"""``scraper crawl`` and ``scraper retry``."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from scraper.cli import options
 from scraper.cli.exits import Exit
-from scraper.crawl import Crawl, CrawlReport, run_crawl
-from scraper.discover import classes, find
-from scraper.discover import load as load_spiders
-from scraper.errors import SpiderError
+from scraper.crawl import NOTHING, Crawl, CrawlReport, run_crawl
+from scraper.discover import find
+from scraper.errors import UsageError
 from scraper.log import Logger, configure
-from scraper.settings import load
+from scraper.settings import Settings, load
 
 log = Logger("scraper.cli")
 
@@ -24,56 +23,29 @@ RESUMES = "Nothing is lost: the same command goes on where this one stopped."
 
 
 def crawl(
-    spider: Annotated[str, typer.Argument(metavar="SPIDER", help="A spider's name, a file, or file.py:ClassName.")],
-    argument: Annotated[
-        list[str] | None,
-        typer.Option("-a", "--argument", metavar="NAME=VALUE", help="An argument of the spider. Repeatable."),
-    ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("-s", "--setting", metavar="NAME=VALUE", help="A setting. Repeatable."),
-    ] = None,
-    db: Annotated[
-        Path | None, typer.Option("--db", metavar="PATH", help="The database.  [default: data/SPIDER.db]")
-    ] = None,
-    limit_pages: Annotated[
-        int | None, typer.Option("--limit-pages", metavar="N", min=1, help="End the run after N pages.")
-    ] = None,
-    limit_items: Annotated[
-        int | None, typer.Option("--limit-items", metavar="N", min=1, help="End the run after N items.")
-    ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Write the run's items to FILE at the end: .jsonl, .csv or .json; - is stdout (jsonl).",
-        ),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Log every page.")] = False,
-    log_format: Annotated[
-        str | None,
-        typer.Option(
-            "--log-format",
-            metavar="console|json|auto",
-            help="How to log, on stderr; auto is console on a terminal, JSON lines elsewhere.",
-        ),
-    ] = None,
-    summary: Annotated[
-        bool | None,
-        typer.Option(
-            "--summary/--no-summary",
-            help="Tables at the end, on stderr.  [default: on a terminal; elsewhere one log line]",
-            show_default=False,
-        ),
-    ] = None,
+    spider: options.SpiderName,
+    argument: options.Arguments = None,
+    setting: options.Given = None,
+    db: options.Db = None,
+    limit_pages: options.LimitPages = None,
+    limit_items: options.LimitItems = None,
+    output: options.Output = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Abandon an unfinished run and begin a new one.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Only resume; exit with 2 when there is nothing to.")] = False,
+    if_running: options.IfRunning = None,
+    deadline: options.Deadline = None,
+    expect: options.Expect = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    log_format: options.LogFormat = None,
+    log_file: options.LogFile = None,
+    summary: options.Summary = None,
 ) -> None:
     """Run a spider until nothing is left to fetch.
 
-    Pages, items and the connection ledger go to one SQLite file. A crawl that was stopped or killed is
-    resumed by the same command. Ctrl-C once finishes the pages that have begun, twice stops at once.
+    Pages, items and the connection ledger go to one SQLite file. A run that was stopped or killed is resumed
+    by the same command; when the last one is finished, a new run begins in which every page is due again.
+    Ctrl-C once finishes the pages that have begun, twice stops at once.
 
     \b
     Examples:
@@ -82,63 +54,162 @@ def crawl(
       scraper crawl shop.py -s concurrency_per_host=2 -s delay=1
       scraper crawl shop.py:Books --db shop.db -o books.csv
       scraper crawl books -q -o - | head                only items on stdout
+      scraper crawl books --deadline 50m --if-running wait
+      scraper crawl books --expect "items >= 900" --expect "book.price >= 95%"
 
     \b
     Exit codes:
-      0   finished, or a limit was met        2   a mistake in the command, a setting or the spider
+      0   finished, or a limit was met        3   finished, but a rule was not met
       1   an unexpected failure               4   stopped with work left; the same command resumes
-      3   finished, but no page was had       75  another run has the database
+      2   a mistake in the command,           75  another run has the database
+          a setting or the spider
     """
-    given: dict[str, Any] = _pairs(setting, "-s")
-    given |= {
-        name: value
-        for name, value in (
-            ("limit_pages", limit_pages),
-            ("limit_items", limit_items),
-            ("log_format", log_format),
-            ("log_level", "error" if quiet else "debug" if verbose else None),
-        )
-        if value is not None
+    if fresh and resume:
+        raise UsageError("--fresh begins a new run and --resume goes on with the last one; give one of them")
+    given = _settings(setting, limit_pages, limit_items, if_running, deadline, quiet, verbose, log_format, log_file)
+    one = Crawl(
+        _found(spider, given),
+        arguments=options.pairs(argument, "-a"),
+        db=db,
+        output=output,
+        mode="fresh" if fresh else "resume" if resume else "auto",
+        expect=expect or (),
+        settings=given,
+    )
+    _crawl(one, quiet, summary)
+
+
+def retry(
+    spider: options.SpiderName,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reason", metavar="REASON", help="Only pages that are dead for it; 'status 5*' fits several. Repeatable."
+        ),
+    ] = None,
+    argument: options.Arguments = None,
+    setting: options.Given = None,
+    db: options.Db = None,
+    output: options.Output = None,
+    if_running: options.IfRunning = None,
+    deadline: options.Deadline = None,
+    expect: options.Expect = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    log_format: options.LogFormat = None,
+    log_file: options.LogFile = None,
+    summary: options.Summary = None,
+) -> None:
+    """Try the dead pages of the last run once more.
+
+    They are due again in that very run, and just they are crawled, with the new links that they reveal: the run
+    ends as if they had not failed. scraper failed SPIDER lists them. Exit codes are those of scraper crawl; with
+    nothing to retry it is 0.
+
+    \b
+    Examples:
+      scraper retry books
+      scraper retry books --reason "status 503" --reason "connect*"
+    """
+    given = _settings(setting, None, None, if_running, deadline, quiet, verbose, log_format, log_file)
+    one = Crawl(
+        _found(spider, given),
+        arguments=options.pairs(argument, "-a"),
+        db=db,
+        output=output,
+        revive=reason or (),
+        expect=expect or (),
+        settings=given,
+    )
+    _crawl(one, quiet, summary)
+
+
+def _settings(
+    setting: list[str] | None,
+    limit_pages: int | None,
+    limit_items: int | None,
+    if_running: str | None,
+    deadline: str | None,
+    quiet: bool,
+    verbose: bool,
+    log_format: str | None,
+    log_file: Path | None,
+) -> dict[str, Any]:
+    level = "debug" if verbose else "error" if quiet and log_file is None else None  # a file is never too loud
+    named = {
+        "limit_pages": limit_pages,
+        "limit_items": limit_items,
+        "if_running": if_running,
+        "deadline": deadline,
+        "log_format": log_format,
+        "log_level": level,
+        "log_file": log_file,
     }
+    given: dict[str, Any] = options.pairs(setting, "-s")
+    return given | {name: value for name, value in named.items() if value is not None}
+
+
+def _found(spider: str, given: dict[str, Any]) -> Any:
+    """The spider's class; what its file logs as it is loaded goes where all goes."""
     settings = load(given)
-    configure(settings.log_level, settings.log_format)
-    chosen = find(spider, Path(settings.spiders))
-    one = Crawl(chosen, arguments=_pairs(argument, "-a"), db=db, output=output, settings=given)
-    human = sys.stderr.isatty() and one.settings.log_format != "json" and not quiet
+    _log(settings)
+    return find(spider, Path(settings.spiders))
+
+
+def _log(settings: Settings) -> None:
+    configure(
+        settings.log_level,
+        settings.log_format,
+        file=settings.log_file,
+        size=settings.log_file_size,
+        count=settings.log_file_count,
+    )
+
+
+def _crawl(one: Crawl, quiet: bool, summary: bool | None) -> None:
+    """Run it, say what came of it, and exit with the code that says so."""
+    settings = one.settings
+    human = sys.stderr.isatty() and settings.log_format != "json" and not quiet
     try:
-        report = _run(one, live=human and not (output == "-" and sys.stdout.isatty()))
+        report = _run(one, live=human and not (one.output == "-" and sys.stdout.isatty()))
     except (asyncio.CancelledError, KeyboardInterrupt):
         print(f"Stopped at once. {RESUMES}", file=sys.stderr)
         raise typer.Exit(Exit.LEFT) from None
-    _tell(report, tables=human if summary is None else summary)
-    if not report.finished:
+    if report.reason == NOTHING:
         if not quiet:
-            print(f"Stopped ({report.reason}) with work left. {RESUMES}", file=sys.stderr)
+            print(f"Nothing to retry: run {report.run} has no dead pages of that kind.", file=sys.stderr)
+        return
+    tables = human if summary is None else summary
+    if tables or (quiet and not report.ok):
+        from scraper.cli.tables import print_report
+
+        print_report(report)
+    if not tables:
+        _log_end(report)
+    if not report.finished:
+        print(f"Stopped ({report.reason}) with work left. {RESUMES}", file=sys.stderr)
         raise typer.Exit(Exit.LEFT)
-    if report.totals.dead and not report.totals.pages:
-        reasons = ", ".join(f"{reason} ({number})" for reason, number in report.counts.reasons.items())
-        print(f"Error: not one page could be had: {reasons or report.totals.dead}", file=sys.stderr)
-        raise typer.Exit(Exit.EMPTY)
+    for verdict in report.failed_rules:
+        print(f"Rule not met: {verdict.rule}; it is {verdict.figure}", file=sys.stderr)
+    if report.failed_rules:
+        if report.counts.reasons:
+            reasons = ", ".join(f"{reason} ({number})" for reason, number in report.counts.reasons.items())
+            print(f"Pages failed by: {reasons}; scraper failed {report.spider} lists them", file=sys.stderr)
+        raise typer.Exit(Exit.RULES)
 
 
 def _run(one: Crawl, live: bool) -> CrawlReport:
-    settings = one.settings
+    _log(one.settings)
     if not live:
-        configure(settings.log_level, settings.log_format)
         return run_crawl(one)
     from scraper.cli.progress import Progress
 
     with Progress(one) as progress:
-        configure(settings.log_level, settings.log_format)  # once more: log lines go above the display
+        _log(one.settings)  # once more: log lines go above the display
         return run_crawl(one, lambda _: progress.follow())
 
 
-def _tell(report: CrawlReport, tables: bool) -> None:
-    if tables:
-        from scraper.cli.tables import print_report
-
-        print_report(report)
-        return
+def _log_end(report: CrawlReport) -> None:
     counts = report.counts
     log.info(
         "crawl_finished" if report.finished else "crawl_stopped",
@@ -152,6 +223,7 @@ def _tell(report: CrawlReport, tables: bool) -> None:
         retries=counts.retries,
         failures=counts.dead,
         failed_by=counts.reasons,
+        rules_not_met=[verdict.rule for verdict in report.failed_rules],
         redirects=counts.redirects,
         drops=counts.drops,
         bytes=counts.bytes,
@@ -163,60 +235,3 @@ def _tell(report: CrawlReport, tables: bool) -> None:
         exported=report.exported,
         database=str(report.database),
     )
-
-
-def _pairs(values: list[str] | None, option: str) -> dict[str, Any]:
-    """``["a=1"]`` -> ``{"a": "1"}``; the last of a name wins."""
-    found: dict[str, Any] = {}
-    for each in values or ():
-        name, equals, value = each.partition("=")
-        if not equals or not name.strip():
-            raise typer.BadParameter(f"{option} {each}: write it as {option} NAME=VALUE")
-        found[name.strip()] = value
-    return found
-
-
-def list_spiders(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-) -> None:
-    """List the spiders in ./spiders.
-
-    The setting `spiders` (in scraper.toml, or SCRAPER_SPIDERS) names another folder.
-
-    \b
-    Examples:
-      scraper list
-      SCRAPER_SPIDERS=crawlers scraper list
-    """
-    folder = Path(load().spiders)
-    if not folder.is_dir():
-        raise SpiderError(
-            f"there is no folder {folder} here; make it, or name another by 'spiders = \"…\"' in scraper.toml"
-        )
-    rows: list[tuple[str, str, str]] = []
-    broken: list[SpiderError] = []
-    for path in sorted(folder.glob("[!_]*.py")):
-        try:
-            module = load_spiders(path)
-        except SpiderError as error:
-            broken.append(error)
-            continue
-        for spider in classes(module):
-            rows.append((spider.name, str(path), _first_line(spider.__doc__ or module.__doc__)))
-    if as_json:
-        for name, file, about in rows:
-            print(json.dumps({"name": name, "file": file, "about": about}, ensure_ascii=False))
-    elif rows:
-        from scraper.cli.tables import print_rows
-
-        print_rows(("spider", "file", "about"), rows)
-    else:
-        print(f"no spiders in {folder}", file=sys.stderr)
-    for each in broken:
-        print(f"Error: {each}", file=sys.stderr)
-    if broken:
-        raise typer.Exit(Exit.USAGE)
-
-
-def _first_line(doc: str | None) -> str:
-    return (doc or "").strip().partition("\n")[0]

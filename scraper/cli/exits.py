@@ -16,7 +16,7 @@ class Exit(IntEnum):
     FINISHED = 0
     FAILED = 1
     USAGE = 2
-    EMPTY = 3
+    RULES = 3
     LEFT = 4
     LOCKED = 75
 

@@ -37,11 +37,10 @@ class HttpFetcher:
                 ``status`` when there was one.
         """
         begun = monotonic()
-        status = None
+        answer: Answer | None = None
         try:
             with self._pool.deadline():
                 answer = await self._pool.send(request)
-                status = answer.status
                 try:
                     body = await self._raw(answer)
                 except BaseException:
@@ -56,7 +55,10 @@ class HttpFetcher:
                     else:
                         body = await asyncio.to_thread(decompress, body, coding, self._cap)
         except FOREIGN as error:
-            raise fault(error, request, self._settings, status) from error
+            failure = fault(error, request, self._settings, answer.status if answer is not None else None)
+            failure.reused = answer.reused if answer is not None else None
+            raise failure from error
+        status = answer.status
         seen = Seen(
             status,
             elapsed,

@@ -7,28 +7,22 @@ statement by statement; each function is one transaction.
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Coroutine
-from importlib import resources
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import aiosqlite
 import tenacity
 
-from scraper.errors import StoreBusy, StoreError, StoreLocked
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: there, two runs on one file are the caller's to avoid
-    fcntl = None  # type: ignore[assignment]
+from scraper.errors import StoreBusy, StoreError, UsageError
+from scraper.stores.ownership import IfRunning, own
+from scraper.stores.schema import prepare
+from scraper.stores.transaction import transaction
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
-
-VERSION = 1
-"""``PRAGMA user_version`` of the schema in ``sqlite.sql``."""
 
 
 class _Connection(aiosqlite.Connection):
@@ -39,30 +33,41 @@ class _Connection(aiosqlite.Connection):
 
 
 class Database:
-    """Args: ``path`` of the file (folders are made), ``busy`` seconds to wait for another program's lock."""
+    """Args: ``path`` of the file (folders are made), ``busy`` seconds to wait for another program's lock.
 
-    def __init__(self, path: Path, busy: float = 30.0) -> None:
+    ``if_running`` and ``grace`` as in ``own``.
+    """
+
+    def __init__(self, path: Path, busy: float = 30.0, if_running: IfRunning = "exit", grace: float = 20.0) -> None:
         self.path = path
         self._busy = busy
+        self._if_running = if_running
+        self._grace = grace
         self._connection: _Connection | None = None
         self._lock: IO[str] | None = None
+        self._failed = False
 
     async def open(self) -> None:
-        """Own the file. Raises StoreLocked, StoreBusy, or StoreError for what is not our database."""
+        """Own the file. Raises StoreLocked, StoreBusy, StoreError for a broken one, UsageError for a stranger's."""
+        self._failed = False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _own(self.path.resolve())  # one lock, whatever links lead here
+            # One lock, whatever links lead here.
+            self._lock = await own(self.path.resolve(), self._if_running, self._grace)
         except OSError as error:
             raise StoreError(f"cannot open {self.path}: {error}; choose another place with --db") from error
         try:
             await _whole(self._connect())
-            await self.run(_prepare)
-        except BaseException as error:  # cancelled, too: the thread of an open connection outlives the loop
+            await self.run(prepare)
+        except sqlite3.Error as error:
             await self.close()
-            if isinstance(error, StoreBusy) or not isinstance(error, sqlite3.Error | StoreError):
-                raise
-            cause = error.__cause__ or error
-            raise StoreError(f"cannot open {self.path}: {cause}; choose another place with --db") from error
+            raise self._failure(error) from error
+        except UsageError as error:
+            await self.close()
+            raise UsageError(f"cannot use {self.path}: {error}") from error
+        except BaseException:  # cancelled, too: the thread of an open connection outlives the loop
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Close the file and free the lock; safe to call twice."""
@@ -74,6 +79,13 @@ class Database:
         finally:
             if lock is not None:
                 lock.close()
+
+    async def farewell(self, statement: str) -> None:
+        """One last statement, if it can be had at once: the end must not wait, nor fail, for it."""
+        connection = self._connection
+        if connection is not None and not self._failed:
+            with suppress(sqlite3.Error):  # it is for those who look on, and they know what its absence means
+                await _whole(connection.run(lambda db: _hasty(db, statement)))
 
     async def run(self, work: Work[T]) -> T:
         """``work`` on the database thread, as one transaction of its own making.
@@ -105,11 +117,16 @@ class Database:
             raise self._failure(error) from error
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
+        self._failed = True
         if _is_busy(error):
             return StoreBusy(
                 f"another program kept {self.path} locked for {self._busy:g} s; close it and run the same command again"
             )
-        return StoreError(f"{self.path}: {error}; what was committed is safe, the same command resumes")
+        code = _code(error)
+        for codes, text in FAILURES:
+            if code in codes:
+                return StoreError(text.format(path=self.path, error=error))
+        return StoreError(f"{self.path}: {error}; {SAFE}")
 
     async def _connect(self) -> None:
         def connect() -> sqlite3.Connection:
@@ -134,83 +151,31 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+SAFE = "what was committed is safe, and the same command goes on from there"
+FAILURES = (
+    ((sqlite3.SQLITE_FULL,), "the disk is full: {path} cannot grow ({error}); free some space: " + SAFE),
+    ((sqlite3.SQLITE_IOERR,), "{path} cannot be read or written ({error}: is the disk full or gone?); " + SAFE),
+    ((sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM), "{path} cannot be written ({error}); make it writable: " + SAFE),
+    ((sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH), "cannot open {path} ({error}); choose another place with --db"),
+    (
+        (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
+        "{path} is damaged, or no SQLite file at all ({error}); put a copy of it back, save what can be read with "
+        "'sqlite3 {path} .recover', or choose another --db",
+    ),
+)
+"""What SQLite's result codes mean for the user, and what to do."""
+
+
+def _code(error: BaseException) -> int:
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
 def _is_busy(error: BaseException) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) or 0
-    return isinstance(error, sqlite3.OperationalError) and (code & 0xFF) in (
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-    )
+    busy = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(error, sqlite3.OperationalError) and _code(error) in busy
 
 
-def _own(path: Path) -> IO[str]:
-    """The OS lock that says this run owns the file; the kernel frees it however the process ends."""
-    file = open(path.with_name(path.name + ".lock"), "a+", encoding="utf-8")  # noqa: SIM115
-    if fcntl is None:
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        file.close()
-        raise StoreLocked(
-            f"another run (process {owner}) works on {path}; wait for it or choose another --db"
-        ) from error
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema")}
-    if version > VERSION:
-        raise StoreError(f"this database was written by a newer scraper (schema {version}, here {VERSION}); upgrade")
-    ours = version == VERSION and tables >= {"pages", "items", "runs"}
-    if not ours and (version or tables):
-        raise StoreError("this SQLite file is not a scraper database")
-    # Only now: the first of these changes the file, and it might have been a stranger's.
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo the last groups, each as a whole
-    db.execute("PRAGMA temp_store = MEMORY")
-    if ours:
-        return
-    schema = resources.files(__package__).joinpath("sqlite.sql").read_text(encoding="utf-8")
+def _hasty(db: sqlite3.Connection, statement: str) -> None:
+    db.execute("PRAGMA busy_timeout = 0")
     with transaction(db):
-        for statement in _statements(schema):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _statements(script: str) -> list[str]:
-    found: list[str] = []
-    text = ""
-    for line in script.splitlines(keepends=True):
-        text += line
-        if sqlite3.complete_statement(text):
-            found.append(text)
-            text = ""
-    return found
-
-
-class transaction:
-    """``with transaction(db):`` BEGIN IMMEDIATE, then COMMIT, or ROLLBACK when anything is raised."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            try:
-                self._db.execute("COMMIT")
-                return
-            except sqlite3.Error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-        if self._db.in_transaction:  # SQLite may have rolled back by itself (disk full)
-            self._db.execute("ROLLBACK")
+        db.execute(statement)

@@ -7,6 +7,7 @@ that brings the first item that has the field.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from typing import Any
 
 from scraper.page import Found
@@ -25,7 +26,20 @@ insert into rejects (kind, reason, data, page, ordinal, run) values (?, ?, ?, ?,
 on conflict (page, ordinal) do update set
     kind = excluded.kind, reason = excluded.reason, data = excluded.data, run = excluded.run
 """
-OWN_NAMES = frozenset(("pages", "items", "rejects", "fields", "runs", "hosts", "pages_due", "pages_host", "pages_wait"))
+COUNT_KIND = """
+insert into kinds (run, kind, items) values (?, ?, ?)
+on conflict (run, kind) do update set items = items + excluded.items
+"""
+COUNT_FILLED = """
+insert into fills (run, kind, field, filled) values (?, ?, ?, ?)
+on conflict (run, kind, field) do update set filled = filled + excluded.filled
+"""
+OWN_NAMES = frozenset(
+    "pages items rejects fields runs hosts attempts drops dropped kinds fills owner "
+    "pages_due pages_host pages_wait pages_dead attempts_page dropped_url".split()
+)
+Shape = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""Kind, fields, and those of the fields that are empty."""
 
 
 class ItemTable:
@@ -35,46 +49,60 @@ class ItemTable:
         self._items: list[tuple[Any, ...]] = []
         self._rejects: list[tuple[Any, ...]] = []
         self._fields: dict[str, dict[str, None]] | None = None
-        self._seen: set[tuple[str, tuple[str, ...]]] = set()
-        self._new: dict[tuple[str, tuple[str, ...]], None] = {}
+        self._seen: set[Shape] = set()
+        self._shapes: Counter[Shape] = Counter()
 
     def put(self, found: Found, page: int, run: int, now: float) -> None:
         """Take the items of one page."""
         for ordinal, item in enumerate(found.items):
             key = item.key if item.key is not None else f"{page}.{ordinal}"
             self._items.append((item.kind, key, item.data, page, run, run, now))
-            shape = (item.kind, item.fields)
-            if shape not in self._seen:
-                self._new[shape] = None
+            self._shapes[item.kind, item.fields, item.empty] += 1
         for ordinal, reject in enumerate(found.rejects):
             self._rejects.append((reject.kind, reject.reason, reject.data, page, ordinal, run))
 
-    def write(self, db: sqlite3.Connection) -> None:
-        """Write what was taken, and the views that it needs."""
+    def write(self, db: sqlite3.Connection, run: int) -> None:
+        """Write what was taken, the views that it needs, and what it adds to the run's figures."""
         if self._items:
             db.executemany(PUT, self._items)
             self._items.clear()
+            new = [shape for shape in self._shapes if shape not in self._seen]
+            if new:
+                self._learn(db, new)
+            self._count(db, run)
         if self._rejects:
             db.executemany(REJECT, self._rejects)
             self._rejects.clear()
-        if self._new:
-            self._learn(db)
 
     def forget(self) -> None:
         """The transaction was undone: what it taught is unknown again."""
         self._items.clear()
         self._rejects.clear()
-        self._new.clear()
+        self._shapes.clear()
         self._seen.clear()
         self._fields = None
 
-    def _learn(self, db: sqlite3.Connection) -> None:
+    def _count(self, db: sqlite3.Connection, run: int) -> None:
+        kinds: Counter[str] = Counter()
+        filled: Counter[tuple[str, str]] = Counter()
+        columns = self._fields or {}
+        for (kind, fields, empty), number in self._shapes.items():
+            kinds[kind] += number
+            known = columns[kind]  # what has no column has no count either, so both are bounded
+            for field in fields:
+                if field in known and field not in empty:
+                    filled[kind, field] += number
+        self._shapes.clear()
+        db.executemany(COUNT_KIND, [(run, kind, number) for kind, number in kinds.items()])
+        db.executemany(COUNT_FILLED, [(run, *name, number) for name, number in filled.items()])
+
+    def _learn(self, db: sqlite3.Connection, shapes: list[Shape]) -> None:
         if self._fields is None:
             self._fields = {}
             for kind, name in db.execute("select kind, name from fields order by kind, ordinal"):
                 self._fields.setdefault(kind, {})[name] = None
         grown: dict[str, None] = {}
-        for kind, names in self._new:
+        for kind, names, _ in shapes:
             fields = self._fields.setdefault(kind, {})
             new = [name for name in names if name not in fields and len(name) <= LONGEST_COLUMN]
             del new[MOST_COLUMNS - len(fields) :]
@@ -87,8 +115,7 @@ class ItemTable:
             make_view(db, kind, list(self._fields[kind]))
         if len(self._seen) > MOST_COLUMNS:  # dicts may come in any number of shapes
             self._seen.clear()
-        self._seen.update(self._new)
-        self._new.clear()
+        self._seen.update(shapes)
 
 
 def make_view(db: sqlite3.Connection, kind: str, fields: list[str]) -> None:

@@ -8,13 +8,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from itertools import count
 
 import msgspec
 
 from scraper.errors import StoreLocked, UsageError
-from scraper.page import Dead, Done, HostLedger, Item, Lease, Outcome, Receipt, Reject, Retry, Run, Snapshot
-from scraper.ports import StoredItem, StoredPage
+from scraper.page import (
+    Dead,
+    Figures,
+    HostLedger,
+    Item,
+    Lease,
+    Outcome,
+    Receipt,
+    Reject,
+    Retry,
+    Run,
+    Snapshot,
+    Verdict,
+)
+from scraper.ports import Mode, StoredItem, StoredPage
 from scraper.request import Request, from_json, to_json
 from scraper.url import host_of
 
@@ -34,6 +48,7 @@ class Page:
     reason: str | None = None
     error: str | None = None
     first_tried: float | None = None
+    written: float = 0.0
 
 
 @dataclass(slots=True)
@@ -45,7 +60,10 @@ class Memory:
     rejects: dict[tuple[int, int], Reject] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     ended: dict[int, str] = field(default_factory=dict)
+    verdicts: dict[int, Sequence[Verdict]] = field(default_factory=dict)
     counters: dict[int, Counter[str]] = field(default_factory=dict)
+    kinds: dict[int, Counter[str]] = field(default_factory=dict)
+    fills: dict[int, Counter[tuple[str, str]]] = field(default_factory=dict)
     ledger: dict[tuple[int, str], HostLedger] = field(default_factory=dict)
     owned: bool = False
 
@@ -73,23 +91,84 @@ class MemoryStore:
         if self._mine:
             self.memory.owned = self._mine = False
 
-    async def begin(self, spider: str, now: float) -> Run:
+    async def begin(self, spider: str, now: float, mode: Mode = "auto", scope: str | None = None) -> Run:
         self._held.clear()
+        self._check(spider)
         runs = self.memory.runs
-        if runs and runs[-1].spider != spider:
-            raise UsageError(f"this store belongs to spider {runs[-1].spider!r}; give {spider!r} another")
-        if runs and runs[-1].id not in self.memory.ended:
+        unfinished = bool(runs) and runs[-1].id not in self.memory.ended
+        if mode == "resume" and not unfinished:
+            raise UsageError("there is no unfinished run to resume; begin a new one")
+        if unfinished and mode != "fresh":
+            self._keep_dates(now)
             return msgspec.structs.replace(runs[-1], resumed=True)
+        if unfinished:
+            self.memory.ended[runs[-1].id] = "abandoned"
         for page in self.memory.pages.values():
             if page.state in ("due", "retry"):
                 page.state = "left"
         runs.append(Run(len(runs) + 1, spider, now, resumed=False))
-        self.memory.counters[self.run.id] = Counter()
+        for figures in (self.memory.counters, self.memory.kinds, self.memory.fills):
+            figures[self.run.id] = Counter()
         return self.run
 
-    async def finish(self, reason: str, now: float, finished: bool) -> None:
+    async def revive(
+        self, spider: str, reasons: Collection[str], now: float, scope: str | None = None
+    ) -> tuple[Run, int]:
+        self._held.clear()
+        self._check(spider)
+        if not self.memory.runs:
+            raise UsageError("there is no run yet; begin one")
+        dead = [
+            page
+            for page in self.memory.pages.values()
+            if (page.state, page.run) == ("dead", self.run.id)
+            and (not reasons or any(fnmatchcase(page.reason or "", reason) for reason in reasons))
+        ]
+        run = msgspec.structs.replace(self.run, resumed=True, reopened=self.run.id in self.memory.ended)
+        if not dead:
+            return run, 0
+        for page in dead:
+            page.state, page.due, page.attempts, page.first_tried = "due", 0.0, 0, None
+        self.memory.counters[self.run.id]["dead"] -= len(dead)
+        self.memory.ended.pop(self.run.id, None)
+        self._keep_dates(now)
+        return run, len(dead)
+
+    def _check(self, spider: str) -> None:
+        runs = self.memory.runs
+        if runs and runs[-1].spider != spider:
+            raise UsageError(f"this store belongs to spider {runs[-1].spider!r}; give {spider!r} another")
+
+    def _keep_dates(self, now: float) -> None:
+        """A clock that was set back must not stretch a wait: what was written in the future was written now."""
+        for page in self.memory.pages.values():
+            if page.state == "retry" and page.written > now:
+                page.due, page.written = now + max(page.due - page.written, 0.0), now
+
+    async def finish(self, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None = None) -> None:
         if finished:
             self.memory.ended[self.run.id] = reason
+            self.memory.verdicts[self.run.id] = verdicts or ()
+
+    async def figures(self, most: int = 5) -> tuple[Figures, list[Figures]]:
+        ended = self.memory.ended
+        before = [run.id for run in self.memory.runs[-2::-1] if ended.get(run.id, "abandoned") != "abandoned"]
+        return self._figures(self.run.id), [self._figures(run) for run in before[:most]]
+
+    def _figures(self, run: int) -> Figures:
+        counters = self.memory.counters[run]
+        found = Figures(run, kinds=dict(self.memory.kinds[run]), fills={})
+        for name in ("pages", "items", "rejects", "retries", "dead"):
+            setattr(found, name, counters[name])
+        for (kind, name), filled in self.memory.fills[run].items():
+            found.fills.setdefault(kind, {})[name] = filled
+        return found
+
+    async def beat(self, status: str, now: float) -> None:
+        """Nobody can look on."""
+
+    def reading(self, place: int, page: int) -> None:
+        """Memory ends with its process."""
 
     async def add(self, requests: Sequence[Request], now: float) -> int:
         new = 0
@@ -153,18 +232,20 @@ class MemoryStore:
     async def _finish(self, page: Page, outcome: Outcome, now: float) -> int:
         counters = self.memory.counters[self.run.id]
         page.attempts, page.status, page.reason = outcome.lease.attempt, outcome.seen.status, outcome.reason
+        page.written = now
         counters["bytes"] += outcome.seen.size
         if isinstance(outcome, Retry):
             page.state, page.due, page.error = "retry", now + outcome.delay, outcome.error
             page.first_tried = page.first_tried if page.first_tried is not None else now
             counters["retries"] += 1
             return 0
-        if isinstance(outcome, Done):
-            page.state, page.error = "done", None
-        else:
+        if isinstance(outcome, Dead):
             page.state, page.error = "dead", outcome.traceback or outcome.error
-        counters["dead" if isinstance(outcome, Dead) else "pages"] += 1
-        counters["redirects"] += outcome.reason == "redirect"
+            counters["dead"] += 1
+        else:
+            page.state, page.error = "done", None
+            counters["pages"] += 1
+            counters["redirects"] += outcome.redirects
         for ordinal, item in enumerate(outcome.found.items):
             self._put(item, page, ordinal)
         for ordinal, reject in enumerate(outcome.found.rejects):
@@ -178,6 +259,8 @@ class MemoryStore:
         before = self.memory.items.get((item.kind, key))
         first = before.first_run if before is not None else self.run.id
         data = msgspec.json.decode(item.data)
+        self.memory.kinds[self.run.id][item.kind] += 1
+        self.memory.fills[self.run.id].update((item.kind, name) for name in item.fields if name not in item.empty)
         self.memory.items[item.kind, key] = StoredItem(item.kind, key, data, page.url, first, self.run.id)
 
     async def save_ledger(self, ledger: Sequence[HostLedger]) -> None:

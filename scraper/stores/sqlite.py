@@ -3,16 +3,13 @@
 A page's end, the links it revealed and the items it gave are one transaction, and groups of pages share
 one. With WAL and ``synchronous=NORMAL`` even a power cut only undoes whole groups, which are then
 fetched again: nothing is lost, nothing is there twice.
-
-The file has one owner, so leases live in memory and nothing is written when a page is leased. All that
-changes leases runs on the database thread, in the order of the calls.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,31 +17,26 @@ from typing import Any
 
 import msgspec
 
-from scraper.errors import StoreError, UsageError
-from scraper.page import Dead, Done, HostLedger, Lease, Outcome, Receipt, Retry, Run, Snapshot
-from scraper.ports import StoredItem, StoredPage
-from scraper.request import Request, from_json
-from scraper.stores.database import Database, transaction
+from scraper.errors import StoreError
+from scraper.page import Dead, Done, Figures, HostLedger, Lease, Outcome, Receipt, Retry, Run, Snapshot, Verdict
+from scraper.ports import Mode, StoredItem, StoredPage
+from scraper.request import Request
+from scraper.stores import runs
+from scraper.stores.database import Database
+from scraper.stores.history import HistoryTable, storable, was_reused
 from scraper.stores.items import ItemTable
+from scraper.stores.leases import LeaseTable
 from scraper.stores.links import LinkTable
+from scraper.stores.marks import Marks
+from scraper.stores.ownership import IfRunning
+from scraper.stores.transaction import transaction
 
 CHUNK = 500
 
-MOST_PASSED = 200
-"""Pages of hosts that have enough, looked at in order, before the other hosts are looked up by name."""
-
-COUNTERS = ("pages", "items", "rejects", "retries", "dead", "links", "redirects", "bytes")
-LEDGER = tuple(name for name in HostLedger.__struct_fields__ if name != "host")
-
 FINISH = """
 update pages set state = ?, attempts = ?, status = ?, reason = ?, error = ?, due = ?, first_tried = ?,
-    finished_at = ?, elapsed = ?, bytes = ?, etag = ?, last_modified = ? where id = ?
+    finished_at = ?, elapsed = ?, bytes = ?, etag = ?, last_modified = ?, reused = ?, crashes = 0 where id = ?
 """
-LEASE = "select id, host, url, callback, priority, depth, request, attempts, first_tried from pages where state = 'due'"
-IN_ORDER = f"{LEASE} and priority <= ? and not (priority = ? and id <= ?) order by priority desc, id"
-OF_HOST = f"{LEASE} and host = ? order by priority desc, id"
-NEXT_HOST = "select host from pages where state = 'due' and host > ? order by host limit 1"
-TOP = 2**63 - 1
 
 
 class SqliteStore:
@@ -53,17 +45,22 @@ class SqliteStore:
     Args:
         path: the file; made, with its folders, when missing.
         busy: seconds to wait while another program holds SQLite's lock.
+        if_running: what to do while another run owns the file, as the setting of that name says.
+        grace: seconds that this owner may take to end once it is asked to; another one that wants to replace it waits.
     """
 
-    def __init__(self, path: str | Path, busy: float = 30.0) -> None:
+    def __init__(
+        self, path: str | Path, busy: float = 30.0, if_running: IfRunning = "exit", grace: float = 20.0
+    ) -> None:
         self.path = Path(path)
-        self._db = Database(self.path, busy)
+        self._db = Database(self.path, busy, if_running, grace)
+        self._marks: Marks | None = None
+        self._leases = LeaseTable()
         self._links = LinkTable()
         self._items = ItemTable()
+        self._history = HistoryTable()
         self._run: Run | None = None
-        self._held: dict[int, Lease] = {}
-        self._token = 0
-        self._floor = (TOP, -1)  # every due page before this (priority, id) is held
+        self._opened = 0.0
 
     @property
     def run(self) -> Run:
@@ -74,31 +71,68 @@ class SqliteStore:
 
     async def open(self) -> None:
         await self._db.open()
+        file = self.path.resolve()
+        try:
+            self._marks = Marks(file.with_name(file.name + ".reading"))
+        except OSError as error:
+            await self._db.close()
+            raise StoreError(f"cannot write beside {self.path}: {error}; the same command goes on later") from error
 
     async def close(self) -> None:
-        await self._db.close()
+        marks, self._marks = self._marks, None
+        try:
+            if marks is not None:
+                marks.close()
+            if self._opened:
+                await self._db.farewell("delete from owner")
+        finally:
+            self._opened = 0.0
+            await self._db.close()
 
-    async def begin(self, spider: str, now: float) -> Run:
+    async def begin(self, spider: str, now: float, mode: Mode = "auto", scope: str | None = None) -> Run:
+        marks = self._marks
+        crashed = marks.left() if marks is not None else []
+
         def work(db: sqlite3.Connection) -> Run:
-            self._held.clear()  # an owner before us, or this very store in an earlier run, remembered other things
-            self._forget()
+            self._renew()
             with transaction(db):
-                last = db.execute("select id, spider, started, finished from runs order by id desc limit 1").fetchone()
-                if last and last[1] != spider:
-                    raise UsageError(f"{self.path} belongs to spider {last[1]!r}; give {spider!r} another --db")
-                if last and not last[3]:
-                    db.execute("update runs set ended = null, reason = null where id = ?", (last[0],))
-                    return Run(last[0], spider, last[2], resumed=True)
-                db.execute("update pages set state = 'left', due = null where state in ('due', 'retry')")
-                row = db.execute("insert into runs (spider, started) values (?, ?)", (spider, now))
-                return Run(row.lastrowid or 0, spider, now, resumed=False)
+                return runs.begin(db, spider, now, mode, scope, crashed, str(self.path))
 
         self._run = await self._db.run(work)
+        if marks is not None:
+            marks.clear()
         return self._run
 
-    async def finish(self, reason: str, now: float, finished: bool) -> None:
-        values = (now, reason, finished, self.run.id)
-        await self._write("update runs set ended = ?, reason = ?, finished = ? where id = ?", [values])
+    async def revive(
+        self, spider: str, reasons: Collection[str], now: float, scope: str | None = None
+    ) -> tuple[Run, int]:
+        def work(db: sqlite3.Connection) -> tuple[Run, int]:
+            self._renew()
+            with transaction(db):
+                return runs.revive(db, spider, reasons, scope, now, str(self.path))
+
+        found = await self._db.run(work)
+        self._run = found[0]
+        return found
+
+    def _renew(self) -> None:
+        """An owner before us, or this very store in an earlier run, remembered other things."""
+        self._leases.clear()
+        self._forget()
+
+    async def finish(self, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None = None) -> None:
+        await self._write(lambda db: runs.finish(db, self.run.id, reason, now, finished, verdicts))
+
+    async def figures(self, most: int = 5) -> tuple[Figures, list[Figures]]:
+        return await self._db.run(lambda db: runs.figures(db, self.run.id, most))
+
+    async def beat(self, status: str, now: float) -> None:
+        self._opened = self._opened or now
+        await self._write(lambda db: runs.beat(db, self._opened, now, status))
+
+    def reading(self, place: int, page: int) -> None:
+        if self._marks is not None:
+            self._marks[place] = page
 
     async def add(self, requests: Sequence[Request], now: float) -> int:
         def work(db: sqlite3.Connection) -> int:
@@ -111,10 +145,12 @@ class SqliteStore:
         return await self._db.run(work)
 
     def _add(self, db: sqlite3.Connection, now: float) -> Counter[int | None]:
-        """Write the links that were put; a page that goes before the floor takes the floor away."""
+        """Write the links that were put, and let them be seen by the next look for due pages."""
         new, priority = self._links.write(db, self.run.id, now)
-        if priority is not None and (priority > self._floor[0] or self.run.id > 1):
-            self._floor = (TOP, -1)  # pages of an earlier run may be due again, anywhere before it
+        if priority is not None:
+            if self.run.id > 1:  # pages of an earlier run may be due again, anywhere
+                self._leases.look_again()
+            self._leases.look_at(priority)
         return new
 
     @contextmanager
@@ -128,97 +164,18 @@ class SqliteStore:
             raise
 
     def _forget(self) -> None:
-        self._floor = (TOP, -1)
+        self._leases.look_again()
         self._links.forget()
         self._items.forget()
+        self._history.forget()
 
     async def lease(
         self, limit: int, per_host: int, now: float, until: float, full: Collection[str] = ()
     ) -> list[Lease]:
-        return await self._db.run(lambda db: self._lease(db, limit, per_host, now, until, full))
-
-    def _lease(
-        self,
-        db: sqlite3.Connection,
-        limit: int,
-        per_host: int,
-        now: float,
-        until: float,
-        full: Collection[str],
-    ) -> list[Lease]:
-        self._promote(db, now)
-        ended = [page for page, lease in self._held.items() if lease.until <= now]
-        for page in ended:
-            del self._held[page]
-            self._floor = (TOP, -1)
-        leases: list[Lease] = []
-        taken: dict[str, int] = dict.fromkeys(full, per_host)
-        passed = 0
-        floor = self._floor
-        for row in db.execute(IN_ORDER, (floor[0], *floor)):
-            if len(leases) == limit or passed > MOST_PASSED:
-                break
-            page, host = row[0], row[1]
-            if page not in self._held:
-                if taken.get(host, 0) >= per_host:
-                    passed += 1
-                    continue
-                taken[host] = taken.get(host, 0) + 1
-                leases.append(self._hold(row, until))
-            if not passed:
-                floor = (row[4], page)
-        self._floor = floor
-        if len(leases) < limit and passed > MOST_PASSED:  # a few hosts have it all: ask for the others by name
-            self._lease_by_host(db, leases, taken, limit, per_host, until)
-        return leases
-
-    def _lease_by_host(
-        self,
-        db: sqlite3.Connection,
-        leases: list[Lease],
-        taken: dict[str, int],
-        limit: int,
-        per_host: int,
-        until: float,
-    ) -> None:
-        host = ""
-        while len(leases) < limit and (found := db.execute(NEXT_HOST, (host,)).fetchone()):
-            host = found[0]
-            if taken.get(host, 0) >= per_host:
-                continue
-            for row in db.execute(OF_HOST, (host,)):
-                if taken.get(host, 0) >= per_host or len(leases) == limit:
-                    break
-                if row[0] not in self._held:
-                    taken[host] = taken.get(host, 0) + 1
-                    leases.append(self._hold(row, until))
-
-    def _hold(self, row: tuple[Any, ...], until: float) -> Lease:
-        page, host, url, callback, priority, depth, extra, attempts, first_tried = row
-        self._token += 1
-        request = from_json(url, callback, priority, depth, extra)
-        lease = Lease(page, self._token, request, host, attempts + 1, until, first_tried)
-        self._held[page] = lease
-        return lease
-
-    def _promote(self, db: sqlite3.Connection, now: float) -> None:
-        """Retries whose date has come are due like all others."""
-        if db.execute("select 1 from pages where state = 'retry' and due <= ? limit 1", (now,)).fetchone():
-            db.execute("update pages set state = 'due', due = null where state = 'retry' and due <= ?", (now,))
-            self._floor = (TOP, -1)
+        return await self._db.run(lambda db: self._leases.take(db, limit, per_host, now, until, full))
 
     async def release(self, leases: Sequence[Lease]) -> None:
-        def work(db: sqlite3.Connection) -> None:
-            for lease in leases:
-                if self._is_held(lease):
-                    del self._held[lease.page]
-            self._floor = (TOP, -1)
-
-        await self._db.run(work)
-
-    def _is_held(self, lease: Lease) -> bool:
-        held = self._held.get(lease.page)
-        return held is not None and held.token == lease.token
+        await self._db.run(lambda db: self._leases.release(leases))
 
     async def next_due(self, now: float) -> float | None:
         query = "select min(due) from pages where state = 'retry' and due > ?"
@@ -233,17 +190,19 @@ class SqliteStore:
         receipts: list[Receipt] = []
         pages: list[tuple[Any, ...]] = []
         ended: set[int] = set()
-        counts = dict.fromkeys(COUNTERS, 0)
+        counts = dict.fromkeys(runs.COUNTERS, 0)
         with self._remembering(db):
             for outcome in outcomes:
                 page = outcome.lease.page
-                if not self._is_held(outcome.lease) or page in ended:
+                if not self._leases.holds(outcome.lease) or page in ended:
                     receipts.append(Receipt(page, applied=False))
                     continue
                 ended.add(page)
                 pages.append(_page_row(outcome, now))
                 receipt = Receipt(page, applied=True)
                 counts["bytes"] += outcome.seen.size
+                if not isinstance(outcome, Done):
+                    self._history.put_attempt(outcome, run, now)
                 if isinstance(outcome, Retry):
                     counts["retries"] += 1
                 else:
@@ -252,42 +211,45 @@ class SqliteStore:
                         self._links.put(found.links, page)
                     if found.items or found.rejects:
                         self._items.put(found, page, run, now)
+                    if found.drops:
+                        self._history.put_drops(found, page)
                     counts["items"] += len(found.items)
                     counts["rejects"] += len(found.rejects)
-                    counts["redirects"] += outcome.reason == "redirect"
-                    counts["dead" if isinstance(outcome, Dead) else "pages"] += 1
+                    if isinstance(outcome, Dead):
+                        counts["dead"] += 1
+                    else:
+                        counts["pages"] += 1
+                        counts["redirects"] += outcome.redirects
                 receipts.append(receipt)
             db.executemany(FINISH, pages)
             new = self._add(db, now)
             for receipt in receipts:
                 receipt.new_links = new[receipt.page] if receipt.applied else 0
             counts["links"] = new.total()
-            self._items.write(db)
-            db.execute(COUNT, (*counts.values(), run))
-        for page in ended:
-            del self._held[page]
+            self._items.write(db, run)
+            self._history.write(db, run)
+            db.execute(runs.COUNT, (*counts.values(), run))
+        self._leases.end(ended)
         return receipts
 
     async def save_ledger(self, ledger: Sequence[HostLedger]) -> None:
-        rows = [(self.run.id, each.host, *(getattr(each, name) for name in LEDGER)) for each in ledger]
-        await self._write(SAVE_LEDGER, rows)
+        rows = [(self.run.id, each.host, *(getattr(each, name) for name in runs.LEDGER)) for each in ledger]
+        await self._write(lambda db: db.executemany(runs.SAVE_LEDGER, rows))
 
     async def ledger(self, most: int = 1000) -> list[HostLedger]:
-        query = f"select host, {', '.join(LEDGER)} from hosts where run = ? order by requests desc, host limit ?"
-        rows = await self._db.run(lambda db: db.execute(query, (self.run.id, most)).fetchall())
-        return [HostLedger(**dict(zip(("host", *LEDGER), row, strict=True))) for row in rows]
+        return await self._db.run(lambda db: runs.ledger(db, self.run.id, most))
 
-    async def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def _write(self, statements: Callable[[sqlite3.Connection], object]) -> None:
         def work(db: sqlite3.Connection) -> None:
             with transaction(db):
-                db.executemany(statement, rows)
+                statements(db)
 
         await self._db.run(work)
 
     async def counts(self) -> Snapshot:
         def work(db: sqlite3.Connection) -> Snapshot:
-            row = db.execute(f"select {', '.join(COUNTERS)} from runs where id = ?", (self.run.id,)).fetchone()
-            return Snapshot(**dict(zip(COUNTERS, row, strict=True)))
+            row = db.execute(f"select {', '.join(runs.COUNTERS)} from runs where id = ?", (self.run.id,)).fetchone()
+            return Snapshot(**dict(zip(runs.COUNTERS, row, strict=True)))
 
         return await self._db.run(work)
 
@@ -326,15 +288,6 @@ class SqliteStore:
             last = rows[-1][0]
 
 
-COUNT = f"update runs set {', '.join(f'{name} = {name} + ?' for name in COUNTERS)} where id = ?"
-SAVE_LEDGER = (
-    f"insert into hosts (run, host, {', '.join(LEDGER)}) values (?, ?{', ?' * len(LEDGER)}) "
-    "on conflict (run, host) do update set "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in LEDGER if name != "peak")
-    + ", peak = max(peak, excluded.peak)"
-)
-
-
 def _fetch(query: str, values: tuple[Any, ...], db: sqlite3.Connection) -> list[tuple[Any, ...]]:
     return db.execute(query, values).fetchall()
 
@@ -355,20 +308,14 @@ def _page_row(outcome: Outcome, now: float) -> tuple[Any, ...]:
         lease.attempt,
         seen.status,
         outcome.reason,
-        _text(error),
+        storable(error),
         due,
         lease.first_tried if lease.first_tried is not None else (now if isinstance(outcome, Retry) else None),
         now,
         seen.elapsed,
         seen.size,
-        _text(seen.etag),
-        _text(seen.last_modified),
+        storable(seen.etag),
+        storable(seen.last_modified),
+        was_reused(seen),
         lease.page,
     )
-
-
-def _text(value: str | None) -> str | None:
-    """Text as UTF-8 can hold it: headers and tracebacks may carry lone surrogates."""
-    if value is None or value.isascii():
-        return value
-    return value.encode("utf-8", "backslashreplace").decode()

@@ -11,7 +11,7 @@ create table pages (             -- every URL ever seen, by discovery
     depth         integer not null default 0,
     attempts      integer not null default 0,   -- in that run
     status        integer,                      -- HTTP status of the last attempt
-    reason        text,                         -- why it is dead, waits, or has no items (redirect)
+    reason        text,                         -- why it is dead, waits, or has no items (redirect, or redirect offsite)
     error         text,                         -- the last error, with the traceback of a callback
     callback      text,                         -- null: parse
     request       text,                         -- JSON: what a plain GET does not have
@@ -23,11 +23,45 @@ create table pages (             -- every URL ever seen, by discovery
     elapsed       real,                         -- seconds of the last fetch
     bytes         integer,                      -- decoded body
     etag          text,
-    last_modified text
+    last_modified text,
+    reused        integer,                      -- last fetch: 1 on a connection that had served before
+    crashes       integer not null default 0    -- deaths of the process, in a row, while this page was read
 ) strict;
 create index pages_due  on pages (priority desc, id)       where state = 'due';
 create index pages_host on pages (host, priority desc, id) where state = 'due';
 create index pages_wait on pages (due)                     where state = 'retry';
+create index pages_dead on pages (run, id)                 where state = 'dead';
+
+create table attempts (          -- the attempts that did not end well, of the last runs
+    id      integer primary key,
+    page    integer not null,
+    run     integer not null,
+    attempt integer not null,
+    at      real    not null,                   -- when it was committed
+    state   text    not null check (state in ('retry', 'dead')),
+    status  integer,
+    reason  text    not null,
+    error   text    not null,
+    elapsed real,                               -- seconds
+    reused  integer
+) strict;
+create index attempts_page on attempts (page, id);
+
+create table drops (             -- links that were not followed: how many by reason
+    run    integer not null,
+    reason text    not null,                    -- offsite, depth, length, scheme
+    count  integer not null,
+    primary key (run, reason)
+) strict, without rowid;
+
+create table dropped (           -- and the first of each reason
+    run    integer not null,
+    reason text    not null,
+    url    text    not null,                    -- canonical, or as the page has it
+    page   integer not null,                    -- where it was found; 0: a seed
+    primary key (run, reason, url)
+) strict, without rowid;
+create index dropped_url on dropped (url);
 
 create table items (             -- one view per kind reads this
     id        integer primary key,
@@ -59,12 +93,27 @@ create table fields (            -- the columns of the views
     primary key (kind, name)
 ) strict;
 
+create table kinds (             -- items of each kind that a run gave
+    run   integer not null,
+    kind  text    not null,
+    items integer not null,
+    primary key (run, kind)
+) strict, without rowid;
+
+create table fills (             -- and how many of these had a value in a field
+    run    integer not null,
+    kind   text    not null,
+    field  text    not null,
+    filled integer not null,
+    primary key (run, kind, field)
+) strict, without rowid;
+
 create table runs (
     id        integer primary key,
     spider    text    not null,
     started   real    not null,
-    ended     real,
-    reason    text,                             -- finished, limit_pages, stopped, ...
+    ended     real,                             -- null: it is running, or was killed
+    reason    text,                             -- finished, limit_pages, SIGTERM, deadline, abandoned, ...
     finished  integer not null default 0,       -- 0: to be resumed
     pages     integer not null default 0,
     items     integer not null default 0,
@@ -73,7 +122,19 @@ create table runs (
     dead      integer not null default 0,
     links     integer not null default 0,
     redirects integer not null default 0,
-    bytes     integer not null default 0
+    bytes     integer not null default 0,
+    starts    integer not null default 1,       -- processes that worked on it
+    scope     text,                             -- JSON: allowed_domains, max_depth and limits of the last of them
+    verdicts  text                              -- JSON: each rule, its figure, and whether it was met
+) strict;
+
+create table owner (             -- the process that works on the file; no row: nobody does
+    id      integer primary key check (id = 1),
+    pid     integer not null,
+    host    text    not null,
+    started real    not null,
+    beat    real    not null,                   -- last sign of life
+    status  text    not null                    -- JSON: what it is doing
 ) strict;
 
 create table hosts (             -- the connection ledger; times in seconds

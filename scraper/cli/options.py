@@ -1,0 +1,88 @@
+"""The options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+SpiderName = Annotated[
+    str, typer.Argument(metavar="SPIDER", help="A spider's name, a file, or file.py:ClassName.")
+]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Option("-a", "--argument", metavar="NAME=VALUE", help="An argument of the spider. Repeatable."),
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option("-s", "--setting", metavar="NAME=VALUE", help="A setting. Repeatable."),
+]
+Db = Annotated[Path | None, typer.Option("--db", metavar="PATH", help="The database.  [default: data/SPIDER.db]")]
+LimitPages = Annotated[
+    int | None, typer.Option("--limit-pages", metavar="N", min=1, help="End the run after N pages.")
+]
+LimitItems = Annotated[
+    int | None, typer.Option("--limit-items", metavar="N", min=1, help="End the run after N items.")
+]
+IfRunning = Annotated[
+    Literal["exit", "wait", "replace"] | None,
+    typer.Option(
+        "--if-running",
+        help="When another run has the database: exit with code 75, wait for its end, or stop it and go on.  "
+        "[default: exit]",
+        show_default=False,
+    ),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option("--deadline", metavar="TIME", help="Stop after TIME (90s, 50m, 1h30m); the next crawl goes on."),
+]
+Expect = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--expect", metavar="RULE", help="Exit with 3 unless it is met: 'items >= 900', 'book.price >= 95%'. Repeatable."
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write the run's items to FILE at the end: .jsonl, .csv or .json; - is stdout (jsonl).",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing unless something went wrong.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every page.")]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--log-format",
+        metavar="console|json|auto",
+        help="How to log, on stderr; auto is console on a terminal, JSON lines elsewhere.",
+    ),
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option("--log-file", metavar="FILE", help="Log to FILE instead of stderr, as JSON lines; it is rotated."),
+]
+Summary = Annotated[
+    bool | None,
+    typer.Option(
+        "--summary/--no-summary",
+        help="Tables at the end, on stderr.  [default: on a terminal; elsewhere one log line]",
+        show_default=False,
+    ),
+]
+
+
+def pairs(values: list[str] | None, option: str) -> dict[str, Any]:
+    """``["a=1"]`` -> ``{"a": "1"}``; the last of a name wins."""
+    found: dict[str, Any] = {}
+    for each in values or ():
+        name, equals, value = each.partition("=")
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{option} {each}: write it as {option} NAME=VALUE")
+        found[name.strip()] = value
+    return found

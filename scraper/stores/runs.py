@@ -1,0 +1,168 @@
+"""Runs: how one begins, is resumed, judged and ended; the connection ledger, and the owner's signs of life.
+
+Functions of a connection, each within a transaction of the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from scraper.errors import UsageError
+from scraper.page import Figures, HostLedger, Run, Verdict
+from scraper.ports import Mode
+
+KEPT_RUNS = 20
+"""Runs whose attempts and drops are kept: a schedule that runs for years must not fill the disk with them."""
+
+MOST_CRASHES = 5
+"""Deaths of the process, in a row, while one page was read, after which the page is dead.
+
+A kill from outside hits now this page and now that one; only a page that kills is there each time."""
+
+COUNTERS = ("pages", "items", "rejects", "retries", "dead", "links", "redirects", "bytes")
+LEDGER = tuple(name for name in HostLedger.__struct_fields__ if name != "host")
+COUNT = f"update runs set {', '.join(f'{name} = {name} + ?' for name in COUNTERS)} where id = ?"
+SAVE_LEDGER = (
+    f"insert into hosts (run, host, {', '.join(LEDGER)}) values (?, ?{', ?' * len(LEDGER)}) "
+    "on conflict (run, host) do update set "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in LEDGER if name != "peak")
+    + ", peak = max(peak, excluded.peak)"
+)
+BEAT = """
+insert into owner (id, pid, host, started, beat, status) values (1, ?, ?, ?, ?, ?)
+on conflict (id) do update set
+    pid = excluded.pid, host = excluded.host, started = excluded.started, beat = excluded.beat,
+    status = excluded.status
+"""
+AGAIN = "update runs set ended = null, reason = null, finished = 0, verdicts = null, starts = starts + 1"
+CRASHED = "the process died while this page was read"
+
+
+def begin(
+    db: sqlite3.Connection, spider: str, now: float, mode: Mode, scope: str | None, crashed: Sequence[int], where: str
+) -> Run:
+    """The unfinished run, or a new one, as ``mode`` says. ``crashed`` are pages whose reader died.
+
+    Raises UsageError for the file of another spider, and for a run to resume that is not there.
+    """
+    last = _last(db, spider, where)
+    unfinished = last is not None and not last[3]
+    if mode == "resume" and not unfinished:
+        raise UsageError(f"{where} has no unfinished run to resume; leave --resume out to begin a new one")
+    if last is not None and unfinished and mode != "fresh":
+        db.execute(f"{AGAIN}, scope = ? where id = ?", (scope, last[0]))
+        _keep_dates(db, now)
+        _count_crashes(db, spider, last[0], crashed, now)
+        return Run(last[0], spider, last[2], resumed=True)
+    if last is not None and unfinished:
+        abandon = "update runs set ended = coalesce(ended, ?), reason = 'abandoned', finished = 1 where id = ?"
+        db.execute(abandon, (now, last[0]))
+    db.execute("update pages set state = 'left', due = null where state in ('due', 'retry')")
+    row = db.execute("insert into runs (spider, started, scope) values (?, ?, ?)", (spider, now, scope))
+    run = row.lastrowid or 0
+    for table in ("attempts", "drops", "dropped"):
+        db.execute(f"delete from {table} where run <= ?", (run - KEPT_RUNS,))
+    return Run(run, spider, now, resumed=False)
+
+
+def revive(
+    db: sqlite3.Connection, spider: str, reasons: Collection[str], scope: str | None, now: float, where: str
+) -> tuple[Run, int]:
+    """Dead pages of the last run are due again, in that run. With none, nothing is changed."""
+    last = _last(db, spider, where)
+    if last is None:
+        raise UsageError(f"{where} has no run yet; begin one with: scraper crawl {spider}")
+    run = Run(last[0], spider, last[2], resumed=True, reopened=bool(last[3]))
+    chosen = " or ".join(["reason glob ?"] * len(reasons)) or "1"
+    number = db.execute(
+        "update pages set state = 'due', attempts = 0, reason = null, error = null, first_tried = null, crashes = 0 "
+        f"where state = 'dead' and run = ? and ({chosen})",
+        (last[0], *reasons),
+    ).rowcount
+    if not number:
+        return run, 0
+    db.execute(f"{AGAIN}, dead = dead - ?, scope = ? where id = ?", (number, scope, last[0]))
+    _keep_dates(db, now)
+    return run, number
+
+
+def _last(db: sqlite3.Connection, spider: str, where: str) -> tuple[int, str, float, int] | None:
+    last: Any = db.execute("select id, spider, started, finished from runs order by id desc limit 1").fetchone()
+    if last and last[1] != spider:
+        raise UsageError(f"{where} belongs to spider {last[1]!r}; give {spider!r} another --db")
+    return last or None
+
+
+def _keep_dates(db: sqlite3.Connection, now: float) -> None:
+    """A clock that was set back must not stretch a wait: what was written in the future was written now."""
+    db.execute(
+        "update pages set due = ? + max(due - finished_at, 0), finished_at = ? "
+        "where state = 'retry' and finished_at > ?",
+        (now, now, now),
+    )
+
+
+def _count_crashes(db: sqlite3.Connection, spider: str, run: int, crashed: Sequence[int], now: float) -> None:
+    """A page that takes the process with it is tried a few times, and not at every start for ever."""
+    if not crashed:
+        return
+    marks = ",".join("?" * len(crashed))
+    db.execute(f"update pages set crashes = 0 where crashes and id not in ({marks})", crashed)
+    waits = f"id in ({marks}) and state in ('due', 'retry') and run = ?"
+    db.execute(f"update pages set crashes = crashes + 1 where {waits}", (*crashed, run))
+    gone = f"{waits} and crashes >= {MOST_CRASHES}"
+    for state, which in (("dead", gone), ("retry", f"{waits} and crashes < {MOST_CRASHES}")):
+        db.execute(
+            "insert into attempts (page, run, attempt, at, state, reason, error) "
+            f"select id, run, attempts + crashes, ?, ?, 'crash', ? from pages where {which}",
+            (now, state, CRASHED, *crashed, run),
+        )
+    error = f"{CRASHED}, {MOST_CRASHES} times in a row; mend the spider, then: scraper retry {spider} --reason crash"
+    dead = db.execute(
+        "update pages set state = 'dead', due = null, reason = 'crash', error = ?, finished_at = ? where " + gone,
+        (error, now, *crashed, run),
+    ).rowcount
+    db.execute("update runs set dead = dead + ? where id = ?", (dead, run))
+
+
+def finish(
+    db: sqlite3.Connection, run: int, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None
+) -> None:
+    """The run's end, and how its rules judged it."""
+    judged = msgspec.json.encode(verdicts).decode() if verdicts is not None else None
+    db.execute(
+        "update runs set ended = ?, reason = ?, finished = ?, verdicts = ? where id = ?",
+        (now, reason, finished, judged, run),
+    )
+
+
+def beat(db: sqlite3.Connection, started: float, now: float, status: str) -> None:
+    """The owner's sign of life."""
+    db.execute(BEAT, (os.getpid(), platform.node(), started, now, status))
+
+
+def figures(db: sqlite3.Connection, run: int, most: int) -> tuple[Figures, list[Figures]]:
+    """What ``run`` came to, and the last ``most`` runs that were finished before it, latest first."""
+    names = ("pages", "items", "rejects", "retries", "dead")
+    query = f"select id, {', '.join(names)} from runs where id "
+    before = "< ? and finished and reason is not 'abandoned' order by id desc limit ?"
+    rows = [*db.execute(f"{query} = ?", (run,)), *db.execute(f"{query} {before}", (run, most))]
+    found = [Figures(*row) for row in rows]
+    for each in found:
+        each.kinds, each.fills = {}, {}
+        each.kinds.update(db.execute("select kind, items from kinds where run = ?", (each.run,)))
+        for kind, field, filled in db.execute("select kind, field, filled from fills where run = ?", (each.run,)):
+            each.fills.setdefault(kind, {})[field] = filled
+    return found[0], found[1:]
+
+
+def ledger(db: sqlite3.Connection, run: int, most: int) -> list[HostLedger]:
+    """The connection ledger, busiest hosts first."""
+    query = f"select host, {', '.join(LEDGER)} from hosts where run = ? order by requests desc, host limit ?"
+    return [HostLedger(*row) for row in db.execute(query, (run, most))]

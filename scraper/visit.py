@@ -1,0 +1,188 @@
+"""A visit: one lease to one outcome, whatever happens on the way. Here is the only try/except of a crawl.
+
+Nothing here knows of queues or of other visits; the engine hands leases in and takes outcomes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from scraper.errors import CallbackError, FetchError, NestingError, ParseError, StatusError
+from scraper.log import Logger
+from scraper.page import Dead, Done, Found, Lease, Outcome, Retry, Seen
+from scraper.ports import Clock, Fetcher, RetryPolicy
+from scraper.process import cores
+from scraper.redirect import redirected
+from scraper.request import Request
+from scraper.response import Response
+from scraper.settings import Settings
+from scraper.spider import Scope, Spider, collect
+
+log = Logger("scraper.engine")
+
+PARSE_ON_THREAD = 64 * 1024
+"""Bytes of HTML from which a thread parses: selectolax releases the GIL, so a second core does it meanwhile.
+
+With one core a thread would only add its hop (50-90 µs) and its waiting for the GIL."""
+
+Free = Callable[[Lease, Seen, FetchError | None], None]
+Reading = Callable[[int, int], None]
+
+
+class Visitor:
+    """Args:
+    free: told as soon as the fetch is over, before anything is parsed: the host's slot is free.
+    reading: told which page is read (parsed, its callback run) by which worker, and 0 when it was.
+    """
+
+    def __init__(
+        self,
+        spider: Spider,
+        scope: Scope,
+        settings: Settings,
+        fetcher: Fetcher,
+        retry: RetryPolicy,
+        clock: Clock,
+        free: Free,
+        reading: Reading,
+    ) -> None:
+        self._spider = spider
+        self._scope = scope
+        self._settings = settings
+        self._fetcher = fetcher
+        self._retry = retry
+        self._clock = clock
+        self._free = free
+        self._reading = reading
+        self._all = settings.handle_statuses == "all"
+        self._handled = frozenset(settings.handle_statuses if not self._all else ())
+        self._again = frozenset(settings.retry_statuses)
+        self._threads = cores() > 1
+        # No more at once than there are cores: each holds a page and its tree.
+        self._parsers = ThreadPoolExecutor(cores(), thread_name_prefix="parse")
+
+    def close(self) -> None:
+        self._parsers.shutdown(wait=False, cancel_futures=True)
+
+    async def visit(self, lease: Lease, worker: int) -> Outcome:
+        """One lease to one outcome. Raises only CancelledError, and only when it is cancelled from outside."""
+        begun = self._clock.monotonic()
+        seen: Seen | None = None
+        error: FetchError | None = None
+        free = False
+        try:
+            response = await self._fetcher.fetch(lease.request)
+            seen = response.seen
+            if response.status in (429, 503):
+                seen.retry_after = response.retry_after(self._clock.time())
+            error = self._refusal(response)
+            free = True
+            self._free(lease, seen, error)
+            if error is None:
+                self._reading(worker, lease.page)
+                try:
+                    return await self._read(lease, response)
+                finally:
+                    self._reading(worker, 0)
+        except FetchError as failure:
+            error = failure
+        except (Exception, asyncio.CancelledError) as failure:
+            if not free:  # the fetcher broke its word, or we are to stop
+                seen = Seen(elapsed=self._clock.monotonic() - begun, keepalive=False)
+                self._free(lease, seen, None)
+            if _is_abort(failure):
+                raise
+            assert seen is not None
+            return self._broken(lease, seen, failure)
+        assert error is not None  # every other way out has returned
+        if seen is None:
+            seen = Seen(error.status, self._clock.monotonic() - begun, keepalive=False, reused=error.reused)
+            self._free(lease, seen, error)
+        return await self._failed(lease, seen, error)
+
+    def _refusal(self, response: Response) -> StatusError | None:
+        """The error for a status that nobody asked to see."""
+        status = response.status
+        if status < 400 or self._all or status in self._handled:
+            return None
+        wait = response.seen.retry_after
+        if wait is None:
+            wait = response.retry_after(self._clock.time())
+        return StatusError(
+            status, response.url, transient=status in self._again, retry_after=wait, request=response.request
+        )
+
+    async def _read(self, lease: Lease, response: Response) -> Done:
+        target = None
+        if response.status not in self._handled:  # named there, a redirect is an answer like any other
+            target = redirected(response, self._settings.max_redirects)
+        if target is not None:
+            return self._redirect(lease, response.seen, target)
+        if (
+            self._threads
+            and len(response.body) >= PARSE_ON_THREAD
+            and "html" in response.headers.get("Content-Type", "")
+        ):
+            await asyncio.get_running_loop().run_in_executor(self._parsers, _parse_ahead, response)
+        request = lease.request
+        name = str(request.callback or "parse")
+        callback = getattr(self._spider, name, None)
+        if callback is None:
+            raise CallbackError(f"spider {self._spider.name!r} has no method {name!r} any more", request=request)
+        result = callback(response, **request.cb_kwargs) if request.cb_kwargs else callback(response)
+        found = await collect(self._scope, result, request)
+        if (passed_over := response.passed_over) is not None:
+            self._scope.drop(found, "scheme", passed_over)
+        return Done(lease, response.seen, found)
+
+    def _redirect(self, lease: Lease, seen: Seen, target: Request) -> Done:
+        """The one link of a redirect is its target; when that is not to be followed, the page's reason says why."""
+        reason = self._scope.drop_reason(target)
+        if reason is None:
+            return Done(lease, seen, Found(links=[target]), reason="redirect")
+        found = Found()
+        self._scope.drop(found, reason, [target.url])
+        return Done(lease, seen, found, reason=f"redirect {reason}")
+
+    async def _failed(self, lease: Lease, seen: Seen, error: FetchError) -> Outcome:
+        """Retry while the policy says so; else dead, after the errback has had its say."""
+        error.request = lease.request
+        delay = self._retry.delay(lease, error, self._clock.time())
+        if delay is not None:
+            return Retry(lease, seen, delay, error.reason, str(error))
+        log.info("dead", url=lease.request.url, reason=error.reason, attempts=lease.attempt, error=str(error))
+        dead = Dead(lease, seen, error.reason, str(error))
+        if lease.request.errback is not None:
+            try:
+                result = getattr(self._spider, str(lease.request.errback))(lease.request, error)
+                dead.found = await collect(self._scope, result, lease.request)
+            except (Exception, asyncio.CancelledError) as failure:
+                if _is_abort(failure):
+                    raise
+                return self._broken(lease, seen, failure)
+        return dead
+
+    def _broken(self, lease: Lease, seen: Seen, error: BaseException) -> Dead:
+        """Spider code raised: the page is dead and its traceback kept; the crawl goes on."""
+        reason = error.reason if isinstance(error, ParseError | FetchError) else "callback"
+        trace = "".join(traceback.format_exception(error))
+        frames = traceback.extract_tb(error.__traceback__)
+        at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        log.error("callback_failed", url=lease.request.url, error=f"{type(error).__name__}: {error}", at=at)
+        return Dead(lease, seen, reason, f"{type(error).__name__}: {error}", trace[-20_000:])
+
+
+def _is_abort(error: BaseException) -> bool:
+    """True when we are cancelled; False for a cancellation that spider code let slip, which is its failure."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _parse_ahead(response: Response) -> None:
+    try:
+        _ = response.tree
+    except NestingError:
+        return  # the callback meets it when it asks for the tree, and may never ask
