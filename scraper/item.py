@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -25,6 +27,10 @@ class Shape(NamedTuple):
     key: tuple[str, ...] = ()
     dumps: bool = False
     """pydantic: ``model_dump`` says what is stored."""
+    attributes: tuple[str, ...] = ()
+    """Where the values of ``fields`` are; a Struct may rename what it stores."""
+    values: Callable[[Any], Iterable[Any]] = dict.values
+    """All values at once. May raise AttributeError: an attribute can be unset."""
 
 
 def is_item(value: object) -> bool:
@@ -40,15 +46,38 @@ def to_item(value: Any) -> Item | Reject:
     """
     shape = _shapes[type(value)]
     assert shape is not None, value
+    kind, fields, key, dumps, _, values = shape  # sooner than by name: this runs for every item
     try:
-        plain = value.model_dump(mode="json") if shape.dumps else value
+        plain = value.model_dump(mode="json") if dumps else value
         data = _encode(plain)
         if data[:1] != b"{":
             raise TypeError("its JSON is not an object")
-        fields = shape.fields if shape.fields is not None else tuple(map(str, plain))
-        return Item(shape.kind, _key(shape.key, value) if shape.key else None, data.decode(), fields, value)
+        if fields is None:
+            fields = tuple(map(str, plain))
+        empty: tuple[str, ...] = ()
+        try:  # in the usual case nothing is empty, and no more is asked than what costs least
+            for each in values(plain):
+                if not each or (type(each) is float and each - each):  # of NaN and infinity that is NaN, else 0
+                    empty = _empty(shape, fields, plain)
+                    break
+        except Exception:  # an unset attribute, or an object that has no truth, such as an array
+            empty = _empty(shape, fields, plain)
+        return Item(kind, _key(key, value) if key else None, data.decode(), fields, value, empty)
     except Exception as error:  # of any serialiser: the page is kept, and the reason beside it
-        return Reject(shape.kind, _storable(f"{type(error).__name__}: {error}")[:1000], _storable(_shown(value))[:4000])
+        return Reject(kind, _storable(f"{type(error).__name__}: {error}")[:1000], _storable(_shown(value))[:4000])
+
+
+def _empty(shape: Shape, fields: tuple[str, ...], plain: Any) -> tuple[str, ...]:
+    """The names of the fields that hold nothing; by type, for ``==`` and truth are what each object makes of them."""
+    values = dict.values(plain) if shape.fields is None else [getattr(plain, name, None) for name in shape.attributes]
+    return tuple(name for name, value in zip(fields, values, strict=True) if _is_empty(value))
+
+
+def _is_empty(value: object) -> bool:
+    """None (and NaN, which is stored as null), "" and what has no elements. 0 and False are values."""
+    if isinstance(value, float):
+        return value - value != 0.0
+    return value is None or value is msgspec.UNSET or (isinstance(value, _SIZED) and len(value) == 0)
 
 
 def _key(names: tuple[str, ...], value: Any) -> str:
@@ -107,8 +136,15 @@ def _shape(kind: Any) -> Shape | None:
     for name in names:
         if name not in fields:
             raise CallbackError(f"{kind.__name__}.key names {name!r}, which is not one of {', '.join(fields)}")
-    stored = None if dumps else getattr(kind, "__struct_encode_fields__", fields)
-    return Shape(snake(kind.__name__), stored, names, dumps)
+    if dumps:
+        return Shape(snake(kind.__name__), None, names, True)
+    stored = getattr(kind, "__struct_encode_fields__", fields)
+    return Shape(snake(kind.__name__), stored, names, False, fields, _reader(fields))
+
+
+def _reader(fields: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
+    read = attrgetter(*fields) if fields else lambda value: ()
+    return read if len(fields) != 1 else lambda value: (read(value),)
 
 
 def snake(name: str) -> str:
@@ -124,5 +160,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")
 
 
+_SIZED = (str, bytes, bytearray, memoryview, list, tuple, set, frozenset, dict)
 _shapes = _Shapes()
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode

@@ -15,6 +15,7 @@ from scraper.errors import FetchError, RobotsDenied
 from scraper.ports import Clock, Fetcher
 from scraper.request import Request, link
 from scraper.response import Response
+from scraper.robots_line import DenyingLines
 from scraper.settings import Settings
 from scraper.url import origin_of, resolve
 
@@ -32,12 +33,14 @@ OFF_LOOP = 16 * 1024
 class _Rules:
     """What one origin's robots.txt says to us until ``until`` (monotonic seconds)."""
 
-    __slots__ = ("delay", "failure", "robots", "sitemaps", "until")
+    __slots__ = ("body", "delay", "failure", "lines", "robots", "sitemaps", "until")
 
     def __init__(self, until: float) -> None:
         self.until = until
         self.robots: Protego | None = None  # None: all is allowed
         self.failure: FetchError | None = None
+        self.body = b""  # what was parsed, a twentieth of what Protego makes of it; until lines is made of it
+        self.lines: DenyingLines | None = None
         self.delay: float | None = None
         self.sitemaps: tuple[str, ...] = ()
 
@@ -56,6 +59,7 @@ class RobotsFetcher:
         self._now = clock.monotonic if clock is not None else monotonic
         self._rules: dict[str, _Rules] = {}  # least recently used first
         self._asking: dict[str, asyncio.Task[_Rules]] = {}
+        self._finding = asyncio.Lock()
 
     async def fetch(self, request: Request) -> Response:
         """As the inner fetcher does. Raises RobotsDenied when robots.txt forbids it or answers 5xx."""
@@ -71,9 +75,7 @@ class RobotsFetcher:
         if rules.failure is not None:
             raise self._unreachable(request, origin, rules)
         if rules.robots is not None and not rules.robots.can_fetch(url, self._token):
-            raise RobotsDenied(
-                f"{origin}/robots.txt forbids {url} to {self._token!r}; leave it out of the crawl", request=request
-            )
+            raise await self._denied(request, origin, rules)
         return await self._inner.fetch(request)
 
     def crawl_delay(self, origin: str) -> float | None:
@@ -137,11 +139,29 @@ class RobotsFetcher:
     async def _read(self, rules: _Rules, body: bytes) -> None:
         if len(body) > MOST_BYTES:
             body = body[:MOST_BYTES].rpartition(b"\n")[0]  # half a rule would be another rule
-        text = body.decode("utf-8-sig", "replace")
+        text = _text(body)
         robots = Protego.parse(text) if len(body) < OFF_LOOP else await asyncio.to_thread(Protego.parse, text)
         rules.delay = robots.crawl_delay(self._token)
         rules.sitemaps = tuple(robots.sitemaps)
         rules.robots = robots
+        rules.body = body
+
+    async def _denied(self, request: Request, origin: str, rules: _Rules) -> RobotsDenied:
+        """The denial, with the line that says so."""
+        if rules.lines is None:
+            async with self._finding:  # the first who is denied makes it for all
+                if rules.lines is None:
+                    text = _text(rules.body)
+                    if len(rules.body) < OFF_LOOP:
+                        rules.lines = DenyingLines(text, self._token)
+                    else:
+                        rules.lines = await asyncio.to_thread(DenyingLines, text, self._token)
+                    rules.body = b""
+        line = rules.lines.find(request.url)
+        where = f"{origin}/robots.txt" + (f' line {line.number}, "{line.text}",' if line is not None else "")
+        return RobotsDenied(
+            f"{where} forbids {request.url} to {self._token!r}; leave it out of the crawl", request=request
+        )
 
     def _unreachable(self, request: Request, origin: str, rules: _Rules) -> FetchError:
         """Why the page is not fetched: the server is in trouble, or (the same error as its page would get) away."""
@@ -159,3 +179,7 @@ class RobotsFetcher:
             denied.retry_after = max(rules.until - self._now(), failure.retry_after or 0.0)
         denied.__cause__ = failure
         return denied
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8-sig", "replace")

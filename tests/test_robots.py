@@ -1,6 +1,7 @@
 """RobotsFetcher: RFC 9309, asked of a real server; and each origin asked once."""
 
 import asyncio
+import re
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from scraper.fetchers.http import HttpFetcher
 from scraper.request import Request
 from scraper.response import Response
 from scraper.robots import FAILED_FOR, KEPT_FOR, MOST_BYTES, MOST_ORIGINS, RobotsFetcher
+from scraper.robots_line import MOST_GROUPS, DenyingLines
 from scraper.session import SessionPool
 from scraper.settings import Settings
 from scraper.testing import FakeClock
@@ -259,3 +261,130 @@ async def test_a_name_that_does_not_resolve_is_said() -> None:
     fetcher = RobotsFetcher(Everywhere(("http://gone",)), Settings())
     with pytest.raises(DnsError, match="no such name"):
         await fetcher.fetch(Request("http://gone.example/"))
+
+
+# the line that forbids it
+
+
+async def said(robots: str | bytes, path: str = "/private/x", agent: str = AGENT) -> tuple[int, str]:
+    """Number and text of the line that a denial names."""
+    async with Robots(robots if isinstance(robots, bytes) else robots.encode(), agent) as ours:
+        with pytest.raises(RobotsDenied) as caught:
+            await ours.get(path)
+        token = agent.partition("/")[0]
+        found = re.fullmatch(
+            rf"{origin_of(ours.server.url())}/robots\.txt line (\d+), \"(.*)\", "
+            rf"forbids (\S+) to '{token}'; leave it out of the crawl",
+            str(caught.value),
+        )
+        assert found, str(caught.value)
+        assert caught.value.request is not None
+        assert found[3] == caught.value.request.url
+        return int(found[1]), found[2]
+
+
+HEAD = "User-agent: *\n"
+LINES = "# ours\n\nUser-agent: *  # all\n\n  Disallow: /cart\n#Disallow: /private\n\tDisallow :  /private \t# secret\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+async def test_lines_are_counted_as_editors_do(end: str, bom: bytes) -> None:
+    assert await said(bom + LINES.replace("\n", end).encode()) == (7, "Disallow : /private")
+    assert await said(bom + LINES.replace("/cart", "/c\x0bart\u2028x").replace("\n", end).encode()) == (
+        7,
+        "Disallow : /private",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "line"),
+    [
+        ("Disallow: /\nDisallow: /private\nDisallow: /p", "/private/x", 3),
+        ("Disallow: /p\nDisallow: /private/y\nAllow: /pr\nDisallow: /pri", "/private/x", 5),
+        ("Disallow: /a\nAllow: /a/b\nDisallow: /a/b/c\nAllow: /elsewhere/that/is/longer", "/a/b/c", 4),
+        ("Disallow: /list\nDisallow: /*?sort=", "/list?sort=up", 3),
+        ("Disallow: /*.pdf$\nDisallow: /*.pd$", "/a.pdf", 2),
+        ("Disallow: /a.pdf.html\nDisallow: /*.pdf$\nDisallow: /a", "/a.pdf", 3),
+        ("Disallow: /x\nDisallow: /caf%C3%A9", "/café/1", 3),
+        ("Disallow: /x\nDisallow: /café", "/caf%c3%a9/1", 3),
+        ("Disallow: /%7e%61%62\nAllow: /~a\nDisallow: /~abc", "/~abcd", 4),
+        ("Disallow: /aaaa\nDisallow: /%61%61", "/aaaaa", 2),
+        ("Disallow: /aé\nDisallow: /aéb", "/aéb", 3),
+        ("Disallow: /a%2F\nDisallow: /a%2Fb", "/a%2fb", 3),
+        ("Disallow: /same\nDisallow: /same", "/same", 2),
+        ("Dissallow: /a\ndisallow /b\nDISALOW:/c", "/a", 2),
+        ("Dissallow: /a\ndisallow /b\nDISALOW:/c", "/b", 3),
+        ("Dissallow: /a\ndisallow /b\nDISALOW:/c", "/c", 4),
+        ("Disallow:\nCrawl-delay: 0\nNoindex: /a\njunk\nDisallow: /a", "/a", 6),
+    ],
+)
+async def test_the_longest_rule_that_matches_is_named(rules: str, path: str, line: int) -> None:
+    assert await said(HEAD + rules, path) == (line, (HEAD + rules).splitlines()[line - 1])
+
+
+GROUPS = """User-agent: *
+Disallow: /private/x
+
+User-agent: other
+User-agent: Shopper
+Sitemap: https://a.example/1.xml
+User-agent: third
+Disallow: /all-three
+Disallow:
+
+User-agent: other
+Disallow: /private/
+
+User-agent: my-shopper
+Disallow: /private/x
+
+user agent: SHOPPER
+Allow: /private/y
+Disallow: /priv
+"""
+
+
+async def test_only_groups_for_us_count_and_all_of_them() -> None:
+    assert await said(GROUPS) == (19, "Disallow: /priv")
+    assert await said(GROUPS, "/all-three") == (8, "Disallow: /all-three")
+    assert await said(GROUPS, agent="Other/2") == (12, "Disallow: /private/")
+    assert await said(GROUPS, agent="Stranger") == (2, "Disallow: /private/x")
+    apart = "User-agent: other\nAllow: /a\n\nUser-agent: Shopper\nDisallow: /private/x\n\n{}Disallow: /private\n"
+    assert await said(apart.format("User-agent: other\n"), agent="Other/2") == (8, "Disallow: /private")
+    assert await said(apart.format("User-agent: other\nDisallow:\n"), agent="Other/2") == (9, "Disallow: /private")
+    two = "User-agent: hopper\nDisallow: /\n\nUser-agent: *\nDisallow: /private\n"
+    assert await said(two) == (5, "Disallow: /private")
+
+
+async def test_what_a_line_says_cannot_write_on_a_terminal() -> None:
+    line, text = await said(HEAD + "Disallow: /private/x\nDisallow: /p*\x1b[31m\x07*", "/p/%1B[31m%07")
+    assert (line, text) == (3, "Disallow: /p*\ufffd[31m\ufffd*")
+    assert await said(HEAD + "Disallow: /" + "*" * 500) == (2, "Disallow: /" + "*" * 109 + "…")
+
+
+async def test_many_lines_and_many_denials(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr("scraper.robots.DenyingLines", lambda *args: made.append(args) or DenyingLines(*args))
+    rules = [f"Disallow: /{'x' * (n % 7)}/{n}/" for n in range(3000)]
+    async with Robots((HEAD + "\n".join(rules)).encode()) as ours:
+        await ours.allows("/")
+        origin = origin_of(ours.server.url())
+
+        async def denied(number: int) -> None:
+            with pytest.raises(RobotsDenied, match=rf'line {number + 2}, "{rules[number]}", forbids'):
+                await ours.get(rules[number].split()[1])
+
+        assert not made, "it is not looked into before something is denied"
+        await asyncio.gather(*(denied(number) for number in range(0, 3000, 7)))
+        await denied(1)
+        assert len(made) == 1, "nor twice"
+        assert ours.fetcher._rules[origin].body == b""
+        assert ours.asked == ["/robots.txt", "/"]
+
+
+async def test_a_line_that_cannot_be_told_is_left_out() -> None:
+    others = "".join(f"User-agent: bot{n}\nDisallow: /{n}\n\n" for n in range(MOST_GROUPS))
+    async with Robots((others + HEAD + "Disallow: /no").encode()) as ours:
+        with pytest.raises(RobotsDenied, match=r"/robots\.txt forbids http://\S+/no to 'Shopper'; leave it out"):
+            await ours.get("/no")
