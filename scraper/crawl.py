@@ -15,7 +15,7 @@ import msgspec
 from scraper.clock import SystemClock
 from scraper.discover import build
 from scraper.engine import OVER, Engine
-from scraper.errors import CallbackError, SpiderError, StoreError, StoreLocked, UsageError
+from scraper.errors import CallbackError, SpiderError, StoreError, UsageError
 from scraper.expect import judge, parse
 from scraper.export import check_target, export
 from scraper.fetchers.http import HttpFetcher
@@ -143,7 +143,7 @@ class Crawl:
         self._observers = list(observers)
         self._engine: Engine | None = None
         self._stopped: str | None = None
-        self._opening: asyncio.Future[None] | None = None
+        self._sqlite: SqliteStore | None = None
         self._task: asyncio.Task[Any] | None = None
 
     async def run(self) -> CrawlReport:
@@ -152,11 +152,13 @@ class Crawl:
         settings, clock = self.settings, self._clock
         ends = clock.monotonic() + settings.deadline if settings.deadline else None
         async with AsyncExitStack() as stack:
-            store = self._store
-            if store is None:
-                path = self.database or ""
-                store = SqliteStore(path, settings.busy_timeout, settings.if_running, settings.grace)
-            await self._open(store, ends)
+            store = self._store if self._store is not None else self._own_store()
+            late = None if ends is None else clock.call_at(ends, lambda: self._give_up("the deadline came"))
+            try:
+                await store.open()
+            finally:
+                if late is not None:
+                    late.cancel()
             stack.push_async_callback(store.close)
             fetcher, pool = self._fetcher, None
             if fetcher is None:
@@ -191,21 +193,18 @@ class Crawl:
         await self._close_spider(report)
         return report
 
-    async def _open(self, store: Store, ends: float | None) -> None:
-        """Own the store. Where that means to wait for another run, ``stop`` and the deadline end the wait."""
-        self._opening = opening = asyncio.ensure_future(store.open())
+    def _own_store(self) -> SqliteStore:
+        settings = self.settings
+        store = SqliteStore(self.database or "", settings.busy_timeout, settings.if_running, settings.grace)
+        self._sqlite = store
         if self._stopped is not None:
-            opening.cancel()
-        seconds = None if ends is None else ends - self._clock.monotonic()
-        try:
-            async with asyncio.timeout(seconds):
-                await opening
-        except (TimeoutError, asyncio.CancelledError) as error:
-            late = isinstance(error, TimeoutError)
-            if not late and self._stopped is None:
-                raise
-            why = "the deadline came" if late else f"it was stopped ({self._stopped})"
-            raise StoreLocked(f"{why} while another run worked on {self.database}; run it again later") from None
+            self._give_up(f"it was stopped ({self._stopped})")
+        return store
+
+    def _give_up(self, why: str) -> None:
+        """Where we wait for another run, wait no longer."""
+        if self._sqlite is not None:
+            self._sqlite.give_up(why)
 
     async def _begin(self, store: Store) -> tuple[Run, bool]:
         """The run, and whether there is anything to be done for it."""
@@ -277,8 +276,8 @@ class Crawl:
         self._stopped = self._stopped or reason
         if self._engine is not None:
             self._engine.stop(reason)
-        elif self._opening is not None:
-            self._opening.cancel()
+        else:
+            self._give_up(f"it was stopped ({reason})")
 
     def abort(self) -> None:
         """Stop at once. What was not committed is fetched again by the next crawl; nothing is lost."""

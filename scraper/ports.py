@@ -69,15 +69,18 @@ class Store(Protocol):
     ) -> tuple[Run, int]:
         """Instead of ``begin``: the dead pages of the last run are due again, in that very run.
 
-        Only those with one of ``reasons`` (shell patterns; empty: all). Returns the run and how many they are; with none,
-        nothing has changed. Raises UsageError when there is no run.
+        Only those with one of ``reasons`` (shell patterns; empty: all). Returns the run and how many they are;
+        with none, nothing has changed. Raises UsageError when there is no run.
         """
 
     async def finish(self, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None = None) -> None:
         """End the run; ``finished`` False leaves it to be resumed. ``verdicts`` are kept with it."""
 
     async def figures(self, most: int = 5) -> tuple[Figures, list[Figures]]:
-        """What the run came to so far, and the last ``most`` finished runs before it, latest first."""
+        """What the run came to so far, and the last ``most`` runs before it that came to their end, latest first.
+
+        One that a limit ended, or that was abandoned, is not among them.
+        """
 
     async def beat(self, status: str, now: float) -> None:
         """A sign of life for those who look on from outside; ``status`` is JSON."""

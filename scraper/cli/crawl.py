@@ -31,7 +31,7 @@ def crawl(
     limit_items: options.LimitItems = None,
     output: options.Output = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Abandon an unfinished run and begin a new one.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Only resume; exit with 2 when there is nothing to.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Only resume; exit with 2 if there is none.")] = False,
     if_running: options.IfRunning = None,
     deadline: options.Deadline = None,
     expect: options.Expect = None,

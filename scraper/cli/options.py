@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-SpiderName = Annotated[
-    str, typer.Argument(metavar="SPIDER", help="A spider's name, a file, or file.py:ClassName.")
-]
+SpiderName = Annotated[str, typer.Argument(metavar="SPIDER", help="A spider's name, a file, or file.py:ClassName.")]
 Arguments = Annotated[
     list[str] | None,
     typer.Option("-a", "--argument", metavar="NAME=VALUE", help="An argument of the spider. Repeatable."),
@@ -19,12 +17,8 @@ Given = Annotated[
     typer.Option("-s", "--setting", metavar="NAME=VALUE", help="A setting. Repeatable."),
 ]
 Db = Annotated[Path | None, typer.Option("--db", metavar="PATH", help="The database.  [default: data/SPIDER.db]")]
-LimitPages = Annotated[
-    int | None, typer.Option("--limit-pages", metavar="N", min=1, help="End the run after N pages.")
-]
-LimitItems = Annotated[
-    int | None, typer.Option("--limit-items", metavar="N", min=1, help="End the run after N items.")
-]
+LimitPages = Annotated[int | None, typer.Option("--limit-pages", metavar="N", min=1, help="End the run after N pages.")]
+LimitItems = Annotated[int | None, typer.Option("--limit-items", metavar="N", min=1, help="End the run after N items.")]
 IfRunning = Annotated[
     Literal["exit", "wait", "replace"] | None,
     typer.Option(
@@ -41,7 +35,9 @@ Deadline = Annotated[
 Expect = Annotated[
     list[str] | None,
     typer.Option(
-        "--expect", metavar="RULE", help="Exit with 3 unless it is met: 'items >= 900', 'book.price >= 95%'. Repeatable."
+        "--expect",
+        metavar="RULE",
+        help="Exit with 3 unless it is met: 'items >= 900', 'book.price >= 95%'. Repeatable.",
     ),
 ]
 Output = Annotated[

@@ -17,7 +17,7 @@ import aiosqlite
 import tenacity
 
 from scraper.errors import StoreBusy, StoreError, UsageError
-from scraper.stores.ownership import IfRunning, own
+from scraper.stores.ownership import Claim, IfRunning
 from scraper.stores.schema import prepare
 from scraper.stores.transaction import transaction
 
@@ -35,14 +35,13 @@ class _Connection(aiosqlite.Connection):
 class Database:
     """Args: ``path`` of the file (folders are made), ``busy`` seconds to wait for another program's lock.
 
-    ``if_running`` and ``grace`` as in ``own``.
+    ``if_running`` and ``grace`` as in ``Claim``.
     """
 
     def __init__(self, path: Path, busy: float = 30.0, if_running: IfRunning = "exit", grace: float = 20.0) -> None:
         self.path = path
         self._busy = busy
-        self._if_running = if_running
-        self._grace = grace
+        self._claim = Claim(path.resolve(), if_running, grace)  # one lock, whatever links lead here
         self._connection: _Connection | None = None
         self._lock: IO[str] | None = None
         self._failed = False
@@ -52,8 +51,7 @@ class Database:
         self._failed = False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # One lock, whatever links lead here.
-            self._lock = await own(self.path.resolve(), self._if_running, self._grace)
+            self._lock = await self._claim.own()
         except OSError as error:
             raise StoreError(f"cannot open {self.path}: {error}; choose another place with --db") from error
         try:
@@ -68,6 +66,10 @@ class Database:
         except BaseException:  # cancelled, too: the thread of an open connection outlives the loop
             await self.close()
             raise
+
+    def give_up(self, why: str) -> None:
+        """Wait for another owner no longer."""
+        self._claim.give_up(why)
 
     async def close(self) -> None:
         """Close the file and free the lock; safe to call twice."""

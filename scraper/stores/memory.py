@@ -151,8 +151,7 @@ class MemoryStore:
             self.memory.verdicts[self.run.id] = verdicts or ()
 
     async def figures(self, most: int = 5) -> tuple[Figures, list[Figures]]:
-        ended = self.memory.ended
-        before = [run.id for run in self.memory.runs[-2::-1] if ended.get(run.id, "abandoned") != "abandoned"]
+        before = [run.id for run in self.memory.runs[-2::-1] if self.memory.ended.get(run.id) == "finished"]
         return self._figures(self.run.id), [self._figures(run) for run in before[:most]]
 
     def _figures(self, run: int) -> Figures:

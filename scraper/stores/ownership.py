@@ -47,32 +47,102 @@ class Owner(msgspec.Struct):
         return f"process {self.pid}{there}" if self.pid else "a process that is just starting"
 
 
-async def own(path: Path, if_running: IfRunning, grace: float) -> IO[str]:
-    """The lock on ``path``, held until the file that is returned is closed.
+class Claim:
+    """A claim to the lock on ``path``.
 
-    ``wait`` waits for the end of another owner, ``replace`` asks it to end and waits. Raises StoreLocked when
-    another one has it (``exit``) or cannot be made to give it back; OSError when no lock can be had here at all.
+    Args:
+        if_running: what to do while another owner has it: give up (``exit``), ``wait``, or ask it to end (``replace``).
+        grace: seconds that we may take to end once we are asked to.
     """
-    file = open(path.with_name(path.name + ".lock"), "a+", encoding="utf-8")  # noqa: SIM115, ASYNC230
-    try:
-        if fcntl is not None and not _try(file):
-            if if_running == "exit":
-                raise StoreLocked(
-                    f"another run ({_owner(file)}) works on {path}; wait for it (--if-running wait), "
-                    "put it out (--if-running replace), or choose another --db"
-                )
-            log.warning("waiting_for_another_run", database=str(path), owner=str(_owner(file)))
-            if if_running == "replace":
-                await _replace(file, path)
-            else:
-                await _wait(file)
-        file.truncate(0)
-        file.write(msgspec.json.encode(Owner(os.getpid(), platform.node(), time.time(), grace)).decode())
-        file.flush()
-    except BaseException:
-        file.close()
-        raise
-    return file
+
+    def __init__(self, path: Path, if_running: IfRunning, grace: float) -> None:
+        self._path = path
+        self._if_running = if_running
+        self._grace = grace
+        self._given_up = ""
+        self._got: asyncio.Future[None] | None = None
+
+    async def own(self) -> IO[str]:
+        """The lock, held until the file that is returned is closed.
+
+        Raises StoreLocked when another owner has it and keeps it; OSError when no lock can be had here at all.
+        """
+        path = self._path
+        file = open(path.with_name(path.name + ".lock"), "a+", encoding="utf-8")  # noqa: SIM115, ASYNC230
+        try:
+            if fcntl is not None and not _try(file):
+                owner = _owner(file)
+                if self._given_up:
+                    raise self._refusal()
+                if self._if_running == "exit":
+                    raise StoreLocked(
+                        f"another run ({owner}) works on {path}; wait for it (--if-running wait), "
+                        "put it out (--if-running replace), or choose another --db"
+                    )
+                log.warning("waiting_for_another_run", database=str(path), owner=str(owner))
+                if self._if_running == "replace":
+                    await self._replace(file, owner)
+                else:
+                    await self._wait(file)
+            file.truncate(0)
+            file.write(msgspec.json.encode(Owner(os.getpid(), platform.node(), time.time(), self._grace)).decode())
+            file.flush()
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def give_up(self, why: str) -> None:
+        """Wait for another owner no longer: ``own`` raises StoreLocked. Changes nothing once the lock is ours."""
+        self._given_up = self._given_up or why
+        if self._got is not None and not self._got.done():
+            self._got.set_exception(self._refusal())
+
+    def _refusal(self) -> StoreLocked:
+        return StoreLocked(f"{self._given_up} while another run worked on {self._path}; run it again later")
+
+    async def _wait(self, file: IO[str], seconds: float | None = None) -> None:
+        """Until the lock is ours. Raises TimeoutError.
+
+        The kernel wakes a thread of its own, a daemon: one that waits for ever must not hold up our exit. It waits
+        on a duplicate of the file, which means the same lock, so that it can be left behind.
+        """
+        loop = asyncio.get_running_loop()
+        got = self._got = loop.create_future()
+        twin = os.dup(file.fileno())
+
+        def tell() -> None:
+            if not got.done():
+                got.set_result(None)
+
+        def wait() -> None:
+            fcntl.flock(twin, fcntl.LOCK_EX)
+            os.close(twin)  # when the file itself is closed already, this frees the lock again
+            with suppress(RuntimeError):  # the loop is gone: nobody waits any more
+                loop.call_soon_threadsafe(tell)
+
+        threading.Thread(target=wait, name="lock", daemon=True).start()
+        async with asyncio.timeout(seconds):
+            await got
+
+    async def _replace(self, file: IO[str], owner: Owner) -> None:
+        """Ask the owner to end (it drains), then make it: nothing is lost either way."""
+        if owner.host != platform.node():
+            raise StoreLocked(
+                f"{owner} works on {self._path}; only a run of this machine can be replaced, so stop it there"
+            )
+        _signal(owner, signal.SIGTERM)
+        try:
+            return await self._wait(file, owner.grace + PATIENCE)
+        except TimeoutError:
+            log.warning("killing_the_other_run", owner=str(owner), waited=owner.grace + PATIENCE)
+            _signal(owner, signal.SIGKILL)
+        try:
+            await self._wait(file, PATIENCE)
+        except TimeoutError:
+            raise StoreLocked(
+                f"{owner} works on {self._path} and cannot be ended; look at it, then try again"
+            ) from None
 
 
 def _try(file: IO[str]) -> bool:
@@ -89,48 +159,6 @@ def _owner(file: IO[str]) -> Owner:
         return msgspec.json.decode(file.read(), type=Owner)
     except msgspec.DecodeError:  # it has the lock and has not yet written who it is
         return Owner()
-
-
-async def _wait(file: IO[str], seconds: float | None = None) -> None:
-    """Until the lock is ours. Raises TimeoutError.
-
-    The kernel wakes a thread of its own, a daemon: one that waits for ever must not hold up our exit. It waits on
-    a duplicate of the file, which means the same lock, so that it can be left behind.
-    """
-    loop = asyncio.get_running_loop()
-    got: asyncio.Future[None] = loop.create_future()
-    twin = os.dup(file.fileno())
-
-    def tell() -> None:
-        if not got.done():
-            got.set_result(None)
-
-    def wait() -> None:
-        fcntl.flock(twin, fcntl.LOCK_EX)
-        os.close(twin)  # when the file itself is closed already, this frees the lock again
-        with suppress(RuntimeError):  # the loop is gone: nobody waits any more
-            loop.call_soon_threadsafe(tell)
-
-    threading.Thread(target=wait, name="lock", daemon=True).start()
-    async with asyncio.timeout(seconds):
-        await got
-
-
-async def _replace(file: IO[str], path: Path) -> None:
-    """Ask the owner to end (it drains), then make it: nothing is lost either way."""
-    owner = _owner(file)
-    if owner.host != platform.node():
-        raise StoreLocked(f"{owner} works on {path}; only a run of this machine can be replaced, so stop it there")
-    _signal(owner, signal.SIGTERM)
-    try:
-        return await _wait(file, owner.grace + PATIENCE)
-    except TimeoutError:
-        log.warning("killing_the_other_run", owner=str(owner), waited=owner.grace + PATIENCE)
-        _signal(owner, signal.SIGKILL)
-    try:
-        await _wait(file, PATIENCE)
-    except TimeoutError:
-        raise StoreLocked(f"{owner} works on {path} and cannot be ended; look at it, then try again") from None
 
 
 def _signal(owner: Owner, number: Any) -> None:

@@ -151,7 +151,7 @@ def figures(db: sqlite3.Connection, run: int, most: int) -> tuple[Figures, list[
     """What ``run`` came to, and the last ``most`` runs that were finished before it, latest first."""
     names = ("pages", "items", "rejects", "retries", "dead")
     query = f"select id, {', '.join(names)} from runs where id "
-    before = "< ? and finished and reason is not 'abandoned' order by id desc limit ?"
+    before = "< ? and reason = 'finished' order by id desc limit ?"  # one that a limit ended is no measure
     rows = [*db.execute(f"{query} = ?", (run,)), *db.execute(f"{query} {before}", (run, most))]
     found = [Figures(*row) for row in rows]
     for each in found:

@@ -78,6 +78,10 @@ class SqliteStore:
             await self._db.close()
             raise StoreError(f"cannot write beside {self.path}: {error}; the same command goes on later") from error
 
+    def give_up(self, why: str) -> None:
+        """Where ``open`` waits for another run, it raises StoreLocked now: it says ``why``."""
+        self._db.give_up(why)
+
     async def close(self) -> None:
         marks, self._marks = self._marks, None
         try:

@@ -45,6 +45,8 @@ create table kinds (
     primary key (run, kind)
 ) strict, without rowid;
 
+insert into kinds select last_run, kind, count(*) from items group by last_run, kind;
+
 create table fills (
     run    integer not null,
     kind   text    not null,
