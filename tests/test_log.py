@@ -1,4 +1,4 @@
-"""Log set-up: console lines on a terminal, JSON lines otherwise, on stderr, from the level asked for."""
+"""Log set-up: console lines on a terminal, JSON lines otherwise, on stderr or in a rotated file."""
 
 import io
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from scraper.errors import SettingsError
 from scraper.log import Logger, configure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +28,7 @@ def own_logging(monkeypatch):
     monkeypatch.setattr("scraper.log._chosen", None)
     monkeypatch.setattr("scraper.log._made", None)
     yield
+    configure()  # puts an open log file away
     structlog.reset_defaults()
     if before is not None:
         structlog.configure(**before)
@@ -133,3 +135,109 @@ def test_a_quiet_crawl_does_not_pay_for_logging():
         "Logger('x').info('quiet'); assert 'structlog' not in sys.modules; Logger('x').error('loud')"
     )
     assert json.loads(line)["event"] == "loud"
+
+
+# a log file
+
+
+def read(path):
+    """The events of a log file, every line of which is whole."""
+    text = path.read_text(encoding="utf-8")
+    assert text == "" or text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_log_file_gets_json_lines_and_stderr_nothing(tmp_path, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.chdir(tmp_path)
+    configure("info", "console", file="logs/deep/x.log")
+    monkeypatch.chdir("/")
+    log.debug("quiet")
+    log.bind(spider="books").info("loud", url="http://example.org/é", part="100% of %s")
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        log.exception("broken")
+    first, second = read(tmp_path / "logs" / "deep" / "x.log")
+    assert first.pop("timestamp").endswith("Z")
+    assert first == {
+        "event": "loud",
+        "level": "info",
+        "logger": "scraper.test",
+        "spider": "books",
+        "url": "http://example.org/é",
+        "part": "100% of %s",
+    }
+    assert (second["event"], second["level"]) == ("broken", "error")
+    assert "ZeroDivisionError" in second["exception"]
+    assert terminal.getvalue() == ""
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_log_file_is_rotated_and_so_many_are_kept(tmp_path, count):
+    file = tmp_path / "x.log"
+    configure("info", "json", file=file, size=1000, count=count)
+    for number in range(100):
+        log.info("event", number=number)
+    kept = [file.with_name(f"x.log.{each}") for each in range(count, 0, -1)] + [file]
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+    assert all(each.stat().st_size <= 1000 for each in kept)
+    assert all(each.stat().st_size > 800 for each in kept[:-1])
+    numbers = [line["number"] for each in kept for line in read(each)]
+    assert numbers == list(range(100 - len(numbers), 100)), "the youngest are kept, in order, none cut"
+
+
+def test_a_log_file_goes_on_where_it_ended(tmp_path):
+    for number in range(3):
+        configure("info", "json", file=tmp_path / "x.log")
+        log.info("run", number=number)
+    assert [line["number"] for line in read(tmp_path / "x.log")] == [0, 1, 2]
+
+
+def test_a_log_file_is_left_when_another_place_is_chosen(tmp_path, capsys):
+    configure("info", "json", file=tmp_path / "x.log")
+    log.info("first")
+    configure("info", "json")
+    log.info("second")
+    assert [line["event"] for line in read(tmp_path / "x.log")] == ["first"]
+    assert events(capsys) == ["second"]
+
+
+@pytest.mark.parametrize("place", ["", "a file/x.log", "a file/deep/x.log", "x" * 300 + ".log"])
+def test_a_log_file_that_cannot_be_written_is_told_before_anything_happens(tmp_path, place):
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(SettingsError, match=r"cannot write the log file .*; name another place by log_file"):
+        configure("info", "json", file=tmp_path / place)
+
+
+def test_a_log_file_that_fails_later_is_told_once(tmp_path, capsys):
+    configure("info", "json", file="/dev/full")
+    log.info("first")
+    log.info("second")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot write the log file /dev/full" in line
+
+
+def test_other_libraries_are_heard_in_the_log_file(tmp_path):
+    said = python(
+        "import logging; from scraper.log import Logger, configure;"
+        f"configure('info', 'json', file={str(tmp_path / 'x.log')!r});"
+        "Logger('x').info('first');"
+        "logging.getLogger('aiohttp.client').warning('quiet'); logging.getLogger('asyncio').error('100%% %s', 'loud')"
+    )
+    assert said == []
+    assert [(line["logger"], line["event"]) for line in read(tmp_path / "x.log")] == [
+        ("x", "first"),
+        ("asyncio", "100% loud"),
+    ]
+
+
+def test_a_quiet_crawl_does_not_pay_for_its_log_file(tmp_path):
+    said = python(
+        "import sys; from scraper.log import Logger, configure;"
+        f"configure('warning', 'json', file={str(tmp_path / 'x.log')!r}); Logger('x').info('quiet');"
+        "assert not {'structlog', 'logging.handlers'} & set(sys.modules)"
+    )
+    assert said == []
+    assert read(tmp_path / "x.log") == []
