@@ -1,0 +1,46 @@
+"""The spider of the crash bench: every way to store an item, on each page of ``crash_site``."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import tenacity
+
+from scraper import Response, RetryPolicy, Spider
+
+
+@dataclass
+class Row:
+    """One a page."""
+
+    key = "id"
+    id: int
+    double: int
+
+
+@dataclass
+class Shelf:
+    """One for many pages, the same from each: an upsert."""
+
+    key = "name"
+    name: str
+
+
+class Crash(Spider):
+    def __init__(self, start: str, hosts: str, pause: float = 0.02, poison: int = -1) -> None:
+        self.start_urls = [start]
+        self.poison = poison
+        self.allowed_domains = hosts.split(",")
+        self.retry_policy = RetryPolicy(stop=tenacity.stop_never, wait=tenacity.wait_fixed(pause))
+
+    def parse(self, response: Response) -> Iterator[Any]:
+        number = int(response.css("h1::text").get(""))
+        if number == self.poison:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield Row(number, 2 * number)
+        yield {"page": number, "part": 1}
+        yield from response.follow_all("a")
+        yield Shelf(f"shelf {number % 10}")
+        yield {"page": number, "part": object() if number % 17 == 4 else 2}  # an object cannot be stored: a reject
