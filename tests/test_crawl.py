@@ -15,11 +15,11 @@ from crawling import Watch, quiet
 
 import scraper
 from scraper import Crawl, CrawlReport, Request, Response, RetryPolicy, Settings, Spider
-from scraper.tap import Tap
 from scraper.errors import CallbackError, SettingsError, SpiderError, StatusError, StoreLocked, UsageError
 from scraper.page import Done, Found, HostLimits, Item, Lease, Receipt, Seen
 from scraper.stores.memory import Memory, MemoryStore
 from scraper.stores.sqlite import SqliteStore
+from scraper.tap import Tap
 from scraper.testing import FakeClock, FakeFetcher, LocalSite
 
 HOME = "http://h.test/"

@@ -262,6 +262,22 @@ async def test_dead_pages_are_tried_again_within_their_run(site: LocalSite, db: 
     assert read(db, "select count(*), sum(state = 'done') from pages") == [(5, 5)]
 
 
+async def test_start_is_not_asked_again_for_dead_pages_of_a_finished_run(site: LocalSite, db: Path) -> None:
+    site.pages["/b"] = 404
+    await tree(site, db).run()
+    site.pages["/b"], site.pages["/tomorrow"] = page(), page()
+    one = tree(site, db, revive=[])
+    one.spider.start_urls = [site.url("/tomorrow")]
+    assert (await one.run()).counts.pages == 1
+    site.pages["/b"] = 404
+    await tree(site, db).run()
+    read_write(db, "update runs set finished = 0")
+    one = tree(site, db, revive=[])
+    one.spider.start_urls = [site.url("/tomorrow")]
+    assert (await one.run()).counts.pages == 1, "an unfinished one may not have had all its seeds"
+    assert site.requests["/tomorrow"] == 1
+
+
 # rules
 
 

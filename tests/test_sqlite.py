@@ -237,7 +237,8 @@ def stranger(path: Path, version: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "message"), [(0, "not a database of scraper"), (1, "not a database of"), (99, "newer scraper.*99.*upgrade")]
+    ("version", "message"),
+    [(0, "not a database of scraper"), (1, "not a database of"), (99, "newer scraper.*99.*upgrade")],
 )
 async def test_file_of_another_program_is_refused_and_not_touched(path: Path, version: int, message: str) -> None:
     stranger(path, version)

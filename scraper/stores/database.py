@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import IO, Any, TypeVar
 
 import aiosqlite
@@ -102,13 +103,15 @@ class Database:
         async def attempt() -> T:
             return await _whole(connection.run(work))
 
+        begun = monotonic()
         try:
             return await attempt()
         except sqlite3.Error as error:
-            if not _is_busy(error):
+            waited = monotonic() - begun  # SQLite itself waits a little
+            if not _is_busy(error) or waited >= self._busy:
                 raise self._failure(error) from error
         waiting = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_delay(self._busy),
+            stop=tenacity.stop_after_delay(self._busy - waited),
             wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
             retry=tenacity.retry_if_exception(_is_busy),
             reraise=True,
@@ -132,7 +135,7 @@ class Database:
 
     async def _connect(self) -> None:
         def connect() -> sqlite3.Connection:
-            return sqlite3.connect(self.path, isolation_level=None, timeout=min(self._busy, 5.0))
+            return sqlite3.connect(self.path, isolation_level=None, timeout=min(self._busy, 1.0))
 
         connection = _Connection(connect, iter_chunk_size=64)
         try:
@@ -150,6 +153,8 @@ async def _whole(work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at: the one who was to hear of it has gone, and asyncio would tell it on stderr
         raise
 
 
