@@ -7,6 +7,7 @@ import platform
 import signal
 import sqlite3
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from scraper.page import Dead, Done, Found, Retry, Seen, Verdict
 from scraper.stores import history, runs, schema
 from scraper.stores.sqlite import SqliteStore
 
+Opened = Callable[[Path], Awaitable[SqliteStore]]
 SCHEMA_1 = Path(__file__).with_name("schema_1.sql")
 
 
@@ -26,10 +28,20 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "spider.db"
 
 
-async def opened(path: Path) -> SqliteStore:
-    store = SqliteStore(path)
-    await store.open()
-    return store
+@pytest.fixture
+async def opened() -> AsyncIterator[Opened]:
+    """``await opened(path)``: a store of that file; closed at the end, for its thread would outlive a failed test."""
+    stores: list[SqliteStore] = []
+
+    async def one(path: Path) -> SqliteStore:
+        store = SqliteStore(path)
+        stores.append(store)
+        await store.open()
+        return store
+
+    yield one
+    for store in stores:
+        await store.close()
 
 
 # Upgrades
@@ -71,7 +83,9 @@ def without_order(found: dict[str, object]) -> dict[str, object]:
     }
 
 
-async def test_a_database_of_the_version_before_is_upgraded_and_loses_nothing(path: Path, tmp_path: Path) -> None:
+async def test_a_database_of_the_version_before_is_upgraded_and_loses_nothing(
+    path: Path, tmp_path: Path, opened: Opened
+) -> None:
     old(path)
     store = await opened(path)
     assert (await store.begin("test", NOW)).resumed
@@ -92,7 +106,9 @@ async def test_a_database_of_the_version_before_is_upgraded_and_loses_nothing(pa
     assert shape(path)["version"] == (schema.VERSION,)
 
 
-async def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_upgrade_that_fails_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened
+) -> None:
     old(path)
     before = shape(path)
 
@@ -110,7 +126,7 @@ async def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: py
     await (await opened(path)).close()
 
 
-async def test_a_newer_database_is_refused_and_stays_as_it_is(path: Path) -> None:
+async def test_a_newer_database_is_refused_and_stays_as_it_is(path: Path, opened: Opened) -> None:
     await (await opened(path)).close()
     db = sqlite3.connect(path)
     db.execute(f"pragma user_version = {schema.VERSION + 1}")
@@ -130,7 +146,7 @@ def content(path: Path) -> bytes:
 # Owners
 
 
-async def test_the_owner_is_there_while_it_lives(path: Path) -> None:
+async def test_the_owner_is_there_while_it_lives(path: Path, opened: Opened) -> None:
     store = await opened(path)
     await store.begin("test", NOW)
     await store.beat('{"pages": 1}', NOW)
@@ -151,7 +167,7 @@ async def test_the_owner_is_there_while_it_lives(path: Path) -> None:
 # History
 
 
-async def test_attempts_that_did_not_end_well_are_kept_in_order(path: Path) -> None:
+async def test_attempts_that_did_not_end_well_are_kept_in_order(path: Path, opened: Opened) -> None:
     store = await opened(path)
     await store.begin("test", NOW)
     lease = await lease_one(store, "a")
@@ -170,7 +186,7 @@ async def test_attempts_that_did_not_end_well_are_kept_in_order(path: Path) -> N
 
 
 async def test_drops_are_counted_and_the_first_of_each_reason_are_kept(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened
 ) -> None:
     monkeypatch.setattr(history, "MOST_EXAMPLES", 3)
     for start in (1, 2):  # a resumed run keeps no more
@@ -191,7 +207,7 @@ async def test_drops_are_counted_and_the_first_of_each_reason_are_kept(
     assert [tuple(row.values()) for row in kept] == [("depth", 1, 1), ("offsite", 3, 1)]
 
 
-async def test_history_of_long_ago_is_forgotten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_history_of_long_ago_is_forgotten(path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
     monkeypatch.setattr(runs, "KEPT_RUNS", 2)
     store = await opened(path)
     for number in range(1, 5):
@@ -208,7 +224,7 @@ async def test_history_of_long_ago_is_forgotten(path: Path, monkeypatch: pytest.
     assert verdicts == [[{"rule": "pages >= 1", "figure": "0 (all 1 failed)", "met": False}]] * 4
 
 
-async def test_fill_rates_are_counted_for_fields_that_have_a_column(path: Path) -> None:
+async def test_fill_rates_are_counted_for_fields_that_have_a_column(path: Path, opened: Opened) -> None:
     store = await opened(path)
     await store.begin("test", NOW)
     for title in ("x", ""):
@@ -268,7 +284,7 @@ async def test_a_page_that_kills_its_reader_again_and_again_is_given_up(path: Pa
     assert not path.with_name("spider.db.reading").exists()
 
 
-async def test_only_deaths_in_a_row_count_and_only_while_it_was_read(path: Path) -> None:
+async def test_only_deaths_in_a_row_count_and_only_while_it_was_read(path: Path, opened: Opened) -> None:
     def crash(store: SqliteStore, page: int) -> None:
         """The process is gone: nothing is closed, and what is marked stays."""
         if page:
@@ -290,5 +306,8 @@ async def test_only_deaths_in_a_row_count_and_only_while_it_was_read(path: Path)
     await store.close()
     store = await opened(path)
     await store.begin("test", NOW)
-    assert len(await store.lease(9, 9, NOW, LATER)) == 2, "an end in good order counts for nothing"
-    await store.close()
+    leases = await store.lease(9, 9, NOW, LATER)
+    assert len(leases) == 2, "an end in good order counts for nothing"
+    assert rows(path, "select crashes from pages order by id") == [{"crashes": few}, {"crashes": 0}]
+    await store.commit([Done(leases[0], Seen(200), Found())], NOW)
+    assert rows(path, "select max(crashes) as most from pages") == [{"most": 0}], "it was read without harm"
