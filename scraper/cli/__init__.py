@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from scraper.cli import crawl, keepalive, look, site
+from scraper.cli import crawl, keepalive, listing, look, runs, schedule, site, status, why
 from scraper.cli.exits import complain
 from scraper.settings import VERSION
 
@@ -43,6 +43,7 @@ def _root(
     A first look, without the web:
       scraper demo-site                                        a bookshop on this machine
       scraper crawl books -a start=http://127.0.0.1:8000/      crawl it (in another terminal)
+      scraper status books                                     how it goes
       scraper items books                                      what was found
       scraper pool books                                       what its connections did
 
@@ -56,10 +57,16 @@ def version() -> None:
 
 
 app.command("crawl")(crawl.crawl)
-app.command("list")(crawl.list_spiders)
+app.command("retry")(crawl.retry)
+app.command("list")(listing.list_spiders)
 app.command("items")(look.items)
 app.command("pool")(look.pool)
+app.command("runs")(runs.runs)
+app.command("failed")(runs.failed)
+app.command("why")(why.why)
+app.command("status")(status.status)
 app.command("keepalive")(keepalive.keepalive)
+app.command("schedule")(schedule.schedule)
 app.command("demo-site")(site.demo_site)
 app.command("version")(version)
 

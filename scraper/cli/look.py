@@ -1,25 +1,20 @@
-"""``scraper items`` and ``scraper pool``: a look into a database, also while a crawl writes it."""
+"""``scraper items`` and ``scraper pool``: what a crawl found, and what its connections did."""
 
 from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from scraper.errors import StoreError, UsageError
+from scraper.cli.opened import AsJson, OfRun, Where, chosen_run, opened, piped
+from scraper.errors import UsageError
 from scraper.page import HostLedger
-from scraper.settings import load
-
-Where = Annotated[str, typer.Argument(metavar="DB|SPIDER", help="A database file, or the name of its spider.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
+@piped
 def items(
     where: Where,
     kind: Annotated[str | None, typer.Argument(metavar="KIND", help="Only this kind.  [default: all]")] = None,
@@ -36,7 +31,7 @@ def items(
       scraper items shop.db review -n 50
       scraper items books book -n 0 --json | jq .title
     """
-    with _opened(where) as (path, db):
+    with opened(where, explained=False) as (path, db):
         counts: dict[str, int] = dict(db.execute("select kind, count(*) from items group by kind"))
         if kind is not None and kind not in counts:
             there = ", ".join(sorted(counts)) or "none yet"
@@ -62,11 +57,10 @@ def _print_kind(db: sqlite3.Connection, kind: str, count: int, rows: list[dict[s
     print_rows(names, [[row.get(name) for name in names] for row in rows], title)
 
 
+@piped
 def pool(
     where: Where,
-    run: Annotated[
-        int | None, typer.Option("--run", metavar="N", min=1, help="Of this run.  [default: the last]")
-    ] = None,
+    run: OfRun = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the connection ledger of a run.
@@ -81,13 +75,8 @@ def pool(
       scraper pool shop.db --run 3 --json | jq 'select(.dropped > 0)'
     """
     names = list(HostLedger.__struct_fields__)
-    with _opened(where) as (path, db):
-        known = db.execute("select id, spider from runs order by id").fetchall()
-        if not known:
-            raise UsageError(f"{path} has no run yet")
-        spider = dict(known).get(chosen := run if run is not None else known[-1][0])
-        if spider is None:
-            raise UsageError(f"{path} has no run {run}; it has 1 to {known[-1][0]}")
+    with opened(where, explained=False) as (path, db):
+        chosen, spider = chosen_run(path, db, run)
         query = f"select {', '.join(names)} from hosts where run = ? order by requests desc, host"
         hosts = [HostLedger(*row) for row in db.execute(query, (chosen,))]
     if as_json:
@@ -101,35 +90,3 @@ def pool(
         print_ledger(hosts, out, where)
     else:
         print(f"run {chosen} in {path} has sent no request", file=sys.stderr)
-
-
-@contextmanager
-def _opened(where: str) -> Iterator[tuple[Path, sqlite3.Connection]]:
-    """The database, read-only. Raises UsageError for a missing file or one that is not ours."""
-    path = _path(where)
-    db: Any = None
-    try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        if db.execute("select count(*) from sqlite_schema where name in ('pages', 'hosts')").fetchone()[0] != 2:
-            raise UsageError(f"{path} is an SQLite file, but not a database of scraper")
-        yield path, db
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-            raise UsageError(f"{path} is not an SQLite database") from error
-        raise StoreError(f"cannot read {path}: {error}") from error
-    finally:
-        if db is not None:
-            db.close()
-
-
-def _path(where: str) -> Path:
-    """A file that is there, else the database of the spider of that name."""
-    named = Path(where)
-    if named.is_file():
-        return named
-    ours = Path(load().data) / f"{where}.db"
-    if named.suffix or named.name != where:
-        raise UsageError(f"there is no file {where}")
-    if not ours.is_file():
-        raise UsageError(f"there is no database {ours}; make it with: scraper crawl {where}")
-    return ours

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -35,10 +36,17 @@ LEDGER_COLUMNS = (
 MOST_CELL = 40
 
 
+class _Piped(Console):
+    """rich ends the process with 1 when the reader has gone; here that is the command's to decide."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(stderr: bool = False) -> Console:
     """A rich console that keeps its shape in files and pipes."""
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDE, emoji=False)
+    stream, kind = (sys.stderr, Console) if stderr else (sys.stdout, _Piped)
+    return kind(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDE, emoji=False)
 
 
 def duration(seconds: float) -> str:
@@ -56,6 +64,16 @@ def clock(seconds: float) -> str:
     """``0:02:03``."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def stamp(when: float) -> str:
+    """A date in local time: ``2026-05-01 14:03:05``."""
+    return datetime.fromtimestamp(when).isoformat(" ", "seconds")
+
+
+def share(part: float | None) -> str:
+    """``98.5 %``; ``-`` of nothing."""
+    return "-" if part is None else f"{100 * part:.1f} %"
 
 
 def size(number: float) -> str:
@@ -148,7 +166,7 @@ def _ledger_cells(host: HostLedger) -> Iterable[str]:
     return (
         f"{host.requests:,}",
         f"{host.opened:,}",
-        f"{100 * host.reused / host.requests:.1f} %" if host.requests else "-",
+        share(host.reused / host.requests if host.requests else None),
         f"{host.closed_by_peer:,}",
         f"{host.dropped:,}",
         f"{host.resent:,}",
@@ -171,9 +189,16 @@ def total(hosts: Iterable[HostLedger]) -> HostLedger:
 
 
 def print_rows(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "", out: Console | None = None
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    title: str = "",
+    out: Console | None = None,
+    numbers: Collection[str] = (),
 ) -> None:
-    """A table of as many columns as fit, long values cut; names the columns that did not fit."""
+    """A table of as many columns as fit, long values cut; names the columns that did not fit.
+
+    The columns named in ``numbers`` are set to the right.
+    """
     out = out or console()
     cells = [[_one_line(value) for value in row] for row in rows]
     widths = [
@@ -186,7 +211,8 @@ def print_rows(
         shown += 1
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, title_justify="left")
     for column, width in zip(columns[:shown], widths, strict=False):
-        table.add_column(Text(column), no_wrap=True, overflow="ellipsis", max_width=width)
+        justify: JustifyMethod = "right" if column in numbers else "left"
+        table.add_column(Text(column), no_wrap=True, overflow="ellipsis", max_width=width, justify=justify)
     for row in cells:
         table.add_row(*map(Text, row[:shown]))
     if title:  # not the table's own: that would be as narrow as the table
