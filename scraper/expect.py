@@ -25,9 +25,9 @@ SHARED = ("failures", "rejects", "retries")
 LAST = 5
 """Runs that a median is of."""
 
-_RULE = re.compile(r"([^\s<>=!≤≥≠]+)\s*([<>=!≤≥≠]+)\s*(.*)", re.DOTALL)
+_RULE = r"(?s)([^\s<>=!≤≥≠]+)\s*([<>=!≤≥≠]+)\s*(.*)"
 _NUMBER = r"([0-9]{1,15}|[0-9]{1,3}(?:[,_][0-9]{3}){1,4})(?:\.([0-9]{1,9}))?"
-_BOUND = re.compile(_NUMBER + r" ?(%)?(?: ?(of (?:the )?median))?")
+_BOUND = _NUMBER + r" ?(%)?(?: ?(of (?:the )?median))?"  # compiled when there is a rule: most crawls have none
 _HOLDS = {">=": (0, 1), "<=": (-1, 0), ">": (1,), "<": (-1,), "==": (0,)}
 """The signs of (figure - bound) with which a rule is met."""
 _MEANT = {"=": "==", "=>": ">=", "=<": "<=", "≥": ">=", "≤": "<=", "===": "=="}
@@ -80,7 +80,7 @@ def _rule(text: str) -> Rule:
     if not isinstance(text, str):
         raise UsageError(f"a rule is a string, not {text!r}, such as 'items >= 1000' or 'book.price >= 95%'")
     text = " ".join(text.split())
-    found = _RULE.fullmatch(text)
+    found = re.fullmatch(_RULE, text)
     if found is None:
         raise _wrong(text, "it is not a figure, a comparison and a bound")
     name, sign, amount = found.groups()
@@ -96,7 +96,7 @@ def _rule(text: str) -> Rule:
         meant = figure.lower() if figure.lower() in WORDS else NEAR.get(figure.lower(), figure)
         if meant != figure:
             raise _wrong(text, f"{figure!r} is not counted; write {meant!r}")
-    given = _BOUND.fullmatch(amount)
+    given = re.fullmatch(_BOUND, amount)
     if given is None:
         more = f"; write {amount.replace(',', '.')}" if re.fullmatch(r"[0-9]+,[0-9]+\s*%.*", amount) else ""
         raise _wrong(text, f"{amount!r} is no bound: a whole number, a share (95%) or 70% of median" + more)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from protego import Protego
 
@@ -15,9 +16,11 @@ from scraper.errors import FetchError, RobotsDenied
 from scraper.ports import Clock, Fetcher
 from scraper.request import Request, link
 from scraper.response import Response
-from scraper.robots_line import DenyingLines
 from scraper.settings import Settings
 from scraper.url import origin_of, resolve
+
+if TYPE_CHECKING:
+    from scraper.robots_line import DenyingLines
 
 KEPT_FOR = 24 * 3600.0  # seconds; RFC 9309 section 2.4
 FAILED_FOR = 30.0
@@ -148,6 +151,8 @@ class RobotsFetcher:
 
     async def _denied(self, request: Request, origin: str, rules: _Rules) -> RobotsDenied:
         """The denial, with the line that says so."""
+        from scraper.robots_line import DenyingLines  # few crawls are denied anything
+
         if rules.lines is None:
             async with self._finding:  # the first who is denied makes it for all
                 if rules.lines is None:

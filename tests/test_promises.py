@@ -121,7 +121,7 @@ def test_settings_table_is_the_code() -> None:
 
 def commands() -> dict[str, set[str]]:
     """Every command with its options."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app())
     return {
         name: {option for param in command.params for option in param.opts + param.secondary_opts if option[0] == "-"}
         for name, command in group.commands.items()
