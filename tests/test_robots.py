@@ -365,7 +365,7 @@ async def test_what_a_line_says_cannot_write_on_a_terminal() -> None:
 
 async def test_many_lines_and_many_denials(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr("scraper.robots.DenyingLines", lambda *args: made.append(args) or DenyingLines(*args))
+    monkeypatch.setattr("scraper.robots_line.DenyingLines", lambda *args: made.append(args) or DenyingLines(*args))
     rules = [f"Disallow: /{'x' * (n % 7)}/{n}/" for n in range(3000)]
     async with Robots((HEAD + "\n".join(rules)).encode()) as ours:
         await ours.allows("/")
