@@ -15,7 +15,7 @@ import msgspec
 from scraper.clock import SystemClock
 from scraper.discover import build
 from scraper.engine import OVER, Engine
-from scraper.errors import CallbackError, SpiderError, StoreError, UsageError
+from scraper.errors import CallbackError, OutputError, SpiderError, StoreError, UsageError
 from scraper.expect import judge, parse
 from scraper.export import check_target, export
 from scraper.fetchers.http import HttpFetcher
@@ -187,7 +187,11 @@ class Crawl:
             if self._stopped is not None:
                 engine.stop(self._stopped)
             reason = await self._work(engine, store, run, pool, ends)
-            report = await self._report(store, run, reason)  # before the end: an export that fails can be had again
+            try:
+                report = await self._report(store, run, reason)  # before the end: an export that fails can be had again
+            except OutputError:
+                await store.finish("export_failed", clock.time(), False)
+                raise
             verdicts = report.verdicts if report.finished else None
             await store.finish(reason, clock.time(), report.finished, verdicts)
         await self._close_spider(report)

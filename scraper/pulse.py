@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from scraper.engine import Engine
-from scraper.errors import StoreError
 from scraper.page import Run, Snapshot
 from scraper.ports import Clock, Store
 from scraper.session import SessionPool
@@ -34,7 +33,7 @@ class Pulse:
         self._pool = pool
 
     async def run(self) -> None:
-        """Until cancelled. A store that fails ends the crawl, which raises that error."""
+        """Until cancelled. What fails here ends the crawl, which raises it."""
         wake = asyncio.Event()
         try:
             while True:
@@ -42,7 +41,7 @@ class Pulse:
                 wake.clear()
                 self._clock.call_at(self._clock.monotonic() + EVERY, wake.set)
                 await wake.wait()
-        except StoreError as error:
+        except Exception as error:  # nobody waits for this task: it would be dead and nobody knew
             self._engine.fail(error)
 
     async def beat(self) -> None:

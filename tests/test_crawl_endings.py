@@ -76,6 +76,7 @@ async def test_an_export_that_fails_leaves_the_run_to_be_resumed_and_nothing_is_
             broken.setattr(sys.modules["scraper.crawl"], "export", full)
             with pytest.raises(OutputError):
                 await scraper.crawl(Chain, arguments=start, db=db, output=str(output))
+        assert read(db, "select reason, finished from runs") == [("export_failed", 0)]
         asked = site.requests["/0"]
         report = await scraper.crawl(Chain, arguments=start, db=db, output=str(output))
         assert (report.run, report.resumed, report.exported) == (1, True, 21)
