@@ -15,7 +15,7 @@ import msgspec
 from scraper.clock import SystemClock
 from scraper.discover import build
 from scraper.engine import OVER, Engine
-from scraper.errors import CallbackError, OutputError, SpiderError, StoreError, UsageError
+from scraper.errors import CallbackError, ExportError, OutputError, SpiderError, StoreError, UsageError
 from scraper.expect import judge, parse
 from scraper.export import check_target, export
 from scraper.fetchers.http import HttpFetcher
@@ -144,6 +144,8 @@ class Crawl:
         self._engine: Engine | None = None
         self._stopped: str | None = None
         self._sqlite: SqliteStore | None = None
+        self.drained = False
+        self.cut_short = False
         self._task: asyncio.Task[Any] | None = None
 
     async def run(self) -> CrawlReport:
@@ -187,11 +189,13 @@ class Crawl:
             if self._stopped is not None:
                 engine.stop(self._stopped)
             reason = await self._work(engine, store, run, pool, ends)
+            if reason == "finished" and run.reopened is not None:
+                reason = run.reopened  # a sample whose dead pages were tried again is a sample still
             try:
                 report = await self._report(store, run, reason)  # before the end: an export that fails can be had again
-            except OutputError:
+            except OutputError as error:
                 await store.finish("export_failed", clock.time(), False)
-                raise
+                raise ExportError(f"{error}; the same command writes them again") from error
             verdicts = report.verdicts if report.finished else None
             await store.finish(reason, clock.time(), report.finished, verdicts)
         await self._close_spider(report)
@@ -230,8 +234,11 @@ class Crawl:
         timer = None if ends is None else self._clock.call_at(ends, lambda: engine.stop("deadline"))
         pulse = Pulse(engine, store, self._clock, run, pool)
         beating = asyncio.ensure_future(pulse.run())
+        self.cut_short = True
         try:
-            return await engine.run()
+            reason = await engine.run()
+            self.cut_short = reason not in OVER
+            return reason
         except StoreError:
             raise
         except BaseException as error:
@@ -240,6 +247,7 @@ class Crawl:
                 await store.finish(reason, self._clock.time(), False)
             raise
         finally:
+            self.drained = True
             if timer is not None:
                 timer.cancel()
             beating.cancel()

@@ -136,8 +136,8 @@ class Engine:
         if self._reason is None:
             self._reason = reason
             self._wake.set()
-            if reason not in OVER:
-                self._patience = self._clock.call_at(self._clock.monotonic() + self._settings.grace, self._give_up)
+        if reason not in OVER and self._patience is None:  # also where a limit is draining
+            self._patience = self._clock.call_at(self._clock.monotonic() + self._settings.grace, self._give_up)
 
     def fail(self, error: Exception) -> None:
         """Drain, then raise this from ``run``."""

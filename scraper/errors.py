@@ -6,6 +6,7 @@ ScraperError                     everything below; may carry the Request it is a
 │   ├── SpiderError              no such spider, bad argument, bad class
 │   ├── RequestError             a Request that cannot be stored or followed
 │   └── OutputError              a file that cannot be written as asked
+│       └── ExportError          that shows at the end of a crawl; the same command writes it then
 ├── FetchError                   no usable response for a request
 │   ├── ConnectError             no connection: refused, unreachable
 │   │   ├── DnsError             the name does not resolve
@@ -66,6 +67,10 @@ class RequestError(UsageError):
 
 class OutputError(UsageError):
     """An output file cannot be written as asked."""
+
+
+class ExportError(OutputError):
+    """The output could not be written at the end of a crawl. The run is left to be resumed, and written then."""
 
 
 class FetchError(ScraperError):

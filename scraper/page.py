@@ -146,14 +146,14 @@ class HostLimits(Struct, frozen=True):
 class Run(Struct, frozen=True):
     """One execution until its frontier is empty. ``resumed`` when an earlier process began it.
 
-    ``reopened`` when it was finished, and goes on for its dead pages only.
+    ``reopened`` when it had ended (for that reason) and goes on for its dead pages only.
     """
 
     id: int
     spider: str
     started: float
     resumed: bool
-    reopened: bool = False
+    reopened: str | None = None
 
 
 class Figures(Struct):

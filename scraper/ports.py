@@ -67,10 +67,11 @@ class Store(Protocol):
     async def revive(
         self, spider: str, reasons: Collection[str], now: float, scope: str | None = None
     ) -> tuple[Run, int]:
-        """Instead of ``begin``: the dead pages of the last run are due again, in that very run.
+        """Instead of ``begin``: the dead pages of the last run are due again, in that very run, and nothing else is.
 
-        Only those with one of ``reasons`` (shell patterns; empty: all). Returns the run and how many they are;
-        with none, nothing has changed. Raises UsageError when there is no run.
+        Only those with one of ``reasons`` (shell patterns; empty: all). What their errbacks gave is taken back.
+        Returns the run and how many they are; with none, nothing has changed. A revival that was stopped goes on
+        as it is. Raises UsageError when there is no run, or one that has not come to its end.
         """
 
     async def finish(self, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None = None) -> None:

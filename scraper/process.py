@@ -35,6 +35,10 @@ class Stoppable(Protocol):
     """A crawl, seen from here."""
 
     settings: Settings
+    drained: bool
+    """True once nothing is being fetched or read any more;"""
+    cut_short: bool
+    """and whether that was before its end."""
 
     def stop(self, reason: str = ...) -> None: ...
 
@@ -46,21 +50,24 @@ def run_alone(one: Stoppable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     The first SIGINT or SIGTERM drains ``one``, the second aborts it. Raises KeyboardInterrupt after that.
     A drain that does not end (a callback that holds the process) ends the process: the grace and 10 s after the
-    signal or the deadline, with exit code 4.
+    signal or the deadline, with exit code 4. So does a loop that cannot be closed then (a callback's thread).
     """
-    settings = one.settings
+    watchdog = _Watchdog(one)
 
     async def main() -> T:
-        with _Watchdog(settings.grace + LAST) as watchdog, _signals(one, watchdog):
-            if settings.deadline:
-                watchdog.watch(settings.deadline)
-            return await work()
+        with _signals(one, watchdog):
+            if one.settings.deadline:
+                watchdog.watch(one.settings.deadline)
+            try:
+                return await work()
+            finally:
+                watchdog.close_up()
 
     if not faulthandler.is_enabled():
         with suppress(OSError, ValueError, AttributeError):  # stderr is no file: then there is no place for it
             faulthandler.enable()  # a parser in C that crashes leaves at least a traceback
 
-    with _settled_memory(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with _settled_memory(), watchdog, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
             return runner.run(main())
         except asyncio.CancelledError:
@@ -101,35 +108,60 @@ def _settled_memory() -> Iterator[None]:
 
 
 class _Watchdog:
-    """Ends the process when all else fails. A thread of its own, for the loop may be what is stuck."""
+    """Ends the process when a drain does not end. A thread of its own, for the loop may be what is stuck.
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
+    What comes after the drain (an export, ``closed()``) may take its time; the loop's own end may not, for that
+    waits for threads that callbacks have left behind.
+    """
+
+    def __init__(self, one: Stoppable) -> None:
+        self._one = one
         self._timers: list[threading.Timer] = []
 
     def watch(self, seconds: float = 0.0) -> None:
-        """A drain begins in so many seconds; from then on it has its patience to end."""
-        timer = threading.Timer(min(seconds + self._patience, threading.TIMEOUT_MAX), self._end)
-        timer.daemon = True
-        timer.start()
-        self._timers.append(timer)
+        """A drain begins in so many seconds; from then on it has its grace, and a little, to end."""
+        end_within(seconds + self._one.settings.grace + LAST, self._timers, lambda: not self._one.drained)
 
-    def _end(self) -> None:
+    def close_up(self) -> None:
+        """The crawl has returned; one that was cut short has a little to close its loop."""
+        self._calm()
+        if self._one.cut_short:
+            end_within(LAST, self._timers)
+
+    def _calm(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def __enter__(self) -> _Watchdog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._calm()
+
+
+def end_within(
+    seconds: float, timers: list[threading.Timer] | None = None, really: Callable[[], bool] = lambda: True
+) -> None:
+    """End the process with exit code 4 if it is still there then, and it is ``really`` meant."""
+
+    def end() -> None:
+        if not really():
+            return
         text = (
-            f"Error: the crawl was to drain and has not ended {self._patience:g} s later: a callback, or the disk, "
-            "holds it up. The process ends here; nothing committed is lost, the same command goes on.\n"
+            "Error: the crawl was to end and does not: a callback, a thread of one, or the disk holds it up. "
+            "The process ends here; nothing committed is lost, the same command goes on.\n"
         )
         try:
             os.write(2, text.encode())
         finally:
             os._exit(STOPPED_WITH_WORK_LEFT)
 
-    def __enter__(self) -> _Watchdog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for timer in self._timers:
-            timer.cancel()
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), end)
+    timer.daemon = True
+    timer.start()
+    if timers is not None:
+        timers.append(timer)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sqlite3
 import sys
@@ -17,6 +18,10 @@ from conftest import environment
 from scraper.testing import LocalSite
 
 SPIDER = """
+import asyncio
+import os
+import time
+
 from scraper import Spider
 
 class Shop(Spider):
@@ -32,11 +37,27 @@ class Shop(Spider):
         async for request in super().start():
             yield request
 
+    def closed(self, report):
+        if self.how == "slow to close":
+            time.sleep(1.5)
+
+    async def parse_on_thread(self, response):
+        print("stuck", flush=True)
+        await asyncio.to_thread(time.sleep, 3600)
+
     def parse(self, response):
+        if self.how == "thread":
+            yield response.follow("/thread", self.parse_on_thread)
         if self.how == "stuck":
             print("stuck", flush=True)
             while True:
                 pass
+        if self.how == "forked" and response.url.endswith("/"):
+            worker = os.fork()  # as a ProcessPoolExecutor does
+            if not worker:
+                os.closerange(1, 3)
+                time.sleep(3600)
+            print(worker, flush=True)
         yield {"url": response.url, "price": 1 if response.url.endswith("/") else None}
         yield from response.follow_all("a")
 """
@@ -107,7 +128,7 @@ async def test_1_an_unexpected_failure(shop: Shop) -> None:
     code, errors = await shop.crawl("--quiet", "-a", "how=broken")
     assert code == 1
     assert errors.splitlines()[-1] == "Error: ValueError: the list of shops is gone"
-    assert 'shop.py", line 13, in start' in errors, "the traceback leads to the spider"
+    assert 'shop.py", line 17, in start' in errors, "the traceback leads to the spider"
 
 
 @pytest.mark.parametrize(
@@ -234,10 +255,53 @@ async def test_a_callback_that_never_returns_cannot_hold_up_the_end(shop: Shop) 
     process.send_signal(signal.SIGTERM)
     code, errors = await shop.end(process)
     assert code == 4
-    assert "a callback, or the disk, holds it up" in errors
+    assert "the crawl was to end and does not" in errors
     code, errors = await shop.crawl(*more, "--deadline", "0.2", program=program)
     assert code == 4, "at the deadline too"
     assert (await shop.crawl("--quiet")) == (0, "")
+
+
+async def test_a_thread_that_a_callback_left_behind_cannot_either(shop: Shop) -> None:
+    shop.site.pages["/thread"] = "x"
+    more = ("-a", f"start={shop.site.url('/')}", "-a", "how=thread", "-s", "grace=0.1", "--quiet")
+    process = await shop.start("crawl", "shop.py", *more, program=("-c", HASTY))
+    assert await process.stdout.readline() == b"stuck\n"
+    process.send_signal(signal.SIGTERM)
+    code, errors = await shop.end(process)
+    assert code == 4
+    assert "a thread of one" in errors
+    assert shop.read("select reason, finished from runs") == [("SIGTERM", 0)], "the run had ended in good order"
+
+
+async def test_what_comes_after_the_crawl_may_take_its_time(shop: Shop) -> None:
+    more = ("-a", "how=slow to close", "-s", "grace=0.1", "--quiet", "--deadline", "1s")
+    assert await shop.crawl(*more, program=("-c", HASTY)) == (0, "")
+
+
+async def test_a_worker_process_of_a_killed_owner_does_not_keep_the_lock(shop: Shop) -> None:
+    asked, let = shop.hold("/b")
+    process = await shop.start("crawl", "shop.py", "-a", f"start={shop.site.url('/')}", "-a", "how=forked")
+    orphan = int(await process.stdout.readline())
+    try:
+        await asked.wait()
+        process.kill()
+        await process.wait()
+        let.set()
+        assert (await shop.crawl("--quiet"))[0] == 0
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+
+
+async def test_a_second_signal_hurries_a_drain_that_a_limit_began(shop: Shop) -> None:
+    asked, _ = shop.hold("/b")
+    more = ("-a", f"start={shop.site.url('/')}", "-s", "grace=0.1", "--limit-items", 2, "-v")
+    process = await shop.start("crawl", "shop.py", *more)
+    await asked.wait()
+    while b"/a" not in (line := await process.stderr.readline()) or b'"page"' not in line:
+        assert line
+    process.send_signal(signal.SIGTERM)
+    assert (await shop.end(process))[0] == 0, "the limit had been met"
+    assert shop.read("select reason, finished from runs") == [("limit_items", 1)]
 
 
 async def test_retry_crawls_the_dead_pages(shop: Shop) -> None:

@@ -271,13 +271,34 @@ async def test_start_is_not_asked_again_for_dead_pages_of_a_finished_run(site: L
     one = tree(site, db, revive=[])
     one.spider.start_urls = [site.url("/tomorrow")]
     assert (await one.run()).counts.pages == 1
-    site.pages["/b"] = 404
-    await tree(site, db).run()
-    read_write(db, "update runs set finished = 0")
-    one = tree(site, db, revive=[])
-    one.spider.start_urls = [site.url("/tomorrow")]
-    assert (await one.run()).counts.pages == 1, "an unfinished one may not have had all its seeds"
-    assert site.requests["/tomorrow"] == 1
+    assert "/tomorrow" not in site.requests
+
+
+async def test_a_retry_that_was_stopped_goes_on_as_a_retry(site: LocalSite, db: Path) -> None:
+    site.pages |= {"/a": 404, "/b": 404}
+    await tree(site, db, settings={"limit_pages": 3}).run()
+    assert read(db, "select state, count(*) from pages group by 1") == [("dead", 2), ("done", 1), ("due", 1)]
+    gate = site.pages["/a"] = Gate()
+    site.pages["/b"] = page("/c")
+    one = tree(site, db, revive=[], settings={"grace": 0.05})
+    task = asyncio.ensure_future(one.run())
+    await gate.asked.wait()
+    one.stop("SIGTERM")
+    assert not (await task).finished
+    site.pages["/a"] = page()
+    report = await tree(site, db, revive=[]).run()
+    assert (report.finished, report.reason, report.totals.pages, report.totals.dead) == (True, "limit_pages", 3, 0)
+    assert "/c" not in site.requests, "the limit had left it, and it stays left"
+    assert read(db, "select state, count(*) from pages group by 1") == [("done", 3), ("left", 1)]
+    assert read(db, "select reason, reopened, finished from runs") == [("limit_pages", None, 1)]
+
+
+async def test_dead_pages_of_an_unfinished_run_have_to_wait(site: LocalSite, db: Path) -> None:
+    one = tree(site, db)
+    one.stop("SIGTERM")
+    await one.run()
+    with pytest.raises(UsageError, match=r"run 1 in .*tree\.db is not finished: scraper crawl tree goes on with it"):
+        await tree(site, db, revive=[]).run()
 
 
 # rules

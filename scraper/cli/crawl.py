@@ -15,6 +15,7 @@ from scraper.crawl import NOTHING, Crawl, CrawlReport, run_crawl
 from scraper.discover import find
 from scraper.errors import UsageError
 from scraper.log import Logger, configure
+from scraper.process import LAST, end_within
 from scraper.settings import Settings, load
 
 log = Logger("scraper.cli")
@@ -188,6 +189,7 @@ def _crawl(one: Crawl, quiet: bool, summary: bool | None) -> None:
         _log_end(report)
     if not report.finished:
         print(f"Stopped ({report.reason}) with work left. {RESUMES}", file=sys.stderr)
+        end_within(LAST)  # the interpreter waits for threads, and a callback may have left one behind
         raise typer.Exit(Exit.LEFT)
     for verdict in report.failed_rules:
         print(f"Rule not met: {verdict.rule}; it is {verdict.figure}", file=sys.stderr)

@@ -7,7 +7,7 @@ import traceback
 from enum import IntEnum
 from types import TracebackType
 
-from scraper.errors import CallbackError, ScraperError, StoreError, StoreLocked, UsageError
+from scraper.errors import CallbackError, ExportError, ScraperError, StoreError, StoreLocked, UsageError
 
 
 class Exit(IntEnum):
@@ -23,11 +23,11 @@ class Exit(IntEnum):
 
 def code_of(error: Exception) -> Exit:
     """The code for an error that ended a command."""
-    if isinstance(error, UsageError):
-        return Exit.USAGE
     if isinstance(error, StoreLocked):
         return Exit.LOCKED
-    return Exit.LEFT if isinstance(error, StoreError) else Exit.FAILED
+    if isinstance(error, StoreError | ExportError):
+        return Exit.LEFT
+    return Exit.USAGE if isinstance(error, UsageError) else Exit.FAILED
 
 
 def complain(error: Exception) -> Exit:

@@ -18,7 +18,7 @@ import aiosqlite
 import tenacity
 
 from scraper.errors import StoreBusy, StoreError, UsageError
-from scraper.stores.ownership import Claim, IfRunning
+from scraper.stores.ownership import Claim, IfRunning, disown
 from scraper.stores.schema import prepare
 from scraper.stores.transaction import transaction
 
@@ -81,7 +81,7 @@ class Database:
                 await connection.close()
         finally:
             if lock is not None:
-                lock.close()
+                disown(lock)
 
     async def farewell(self, statement: str) -> None:
         """One last statement, if it can be had at once: the end must not wait, nor fail, for it."""

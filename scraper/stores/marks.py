@@ -38,9 +38,10 @@ class Marks:
     def clear(self) -> None:
         self._map[:] = bytes(8 * PLACES)
 
-    def close(self) -> None:
-        """The end of an owner that is alive: there is nothing to remember."""
+    def close(self, keep: bool = False) -> None:
+        """The end of an owner that is alive: there is nothing to remember, unless ``keep``."""
         self._places.release()
         self._map.close()
-        with suppress(FileNotFoundError):
-            self._path.unlink()
+        if not keep:
+            with suppress(FileNotFoundError):
+                self._path.unlink()

@@ -60,6 +60,7 @@ class Memory:
     rejects: dict[tuple[int, int], Reject] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     ended: dict[int, str] = field(default_factory=dict)
+    reopened: dict[int, str] = field(default_factory=dict)
     verdicts: dict[int, Sequence[Verdict]] = field(default_factory=dict)
     counters: dict[int, Counter[str]] = field(default_factory=dict)
     kinds: dict[int, Counter[str]] = field(default_factory=dict)
@@ -99,13 +100,10 @@ class MemoryStore:
         if mode == "resume" and not unfinished:
             raise UsageError("there is no unfinished run to resume; begin a new one")
         if unfinished and mode != "fresh":
-            self._keep_dates(now)
-            return msgspec.structs.replace(runs[-1], resumed=True)
+            return self._resume(now)
         if unfinished:
             self.memory.ended[runs[-1].id] = "abandoned"
-        for page in self.memory.pages.values():
-            if page.state in ("due", "retry"):
-                page.state = "left"
+        self._leave()
         runs.append(Run(len(runs) + 1, spider, now, resumed=False))
         for figures in (self.memory.counters, self.memory.kinds, self.memory.fills):
             figures[self.run.id] = Counter()
@@ -118,21 +116,51 @@ class MemoryStore:
         self._check(spider)
         if not self.memory.runs:
             raise UsageError("there is no run yet; begin one")
+        number = self.run.id
+        if number not in self.memory.ended:
+            if number not in self.memory.reopened:
+                raise UsageError(f"run {number} is not finished; go on with it first")
+            return self._resume(now), sum(page.state in ("due", "retry") for page in self.memory.pages.values())
+        run = msgspec.structs.replace(self.run, resumed=True, reopened=self.memory.ended[number])
         dead = [
             page
             for page in self.memory.pages.values()
-            if (page.state, page.run) == ("dead", self.run.id)
+            if (page.state, page.run) == ("dead", number)
             and (not reasons or any(fnmatchcase(page.reason or "", reason) for reason in reasons))
         ]
-        run = msgspec.structs.replace(self.run, resumed=True, reopened=self.run.id in self.memory.ended)
         if not dead:
             return run, 0
+        self._leave()
         for page in dead:
+            self._take_back(page)
             page.state, page.due, page.attempts, page.first_tried = "due", 0.0, 0, None
-        self.memory.counters[self.run.id]["dead"] -= len(dead)
-        self.memory.ended.pop(self.run.id, None)
-        self._keep_dates(now)
+        self.memory.counters[number]["dead"] -= len(dead)
+        self.memory.reopened[number] = self.memory.ended.pop(number)
         return run, len(dead)
+
+    def _resume(self, now: float) -> Run:
+        self._keep_dates(now)
+        return msgspec.structs.replace(self.run, resumed=True, reopened=self.memory.reopened.get(self.run.id))
+
+    def _leave(self) -> None:
+        for page in self.memory.pages.values():
+            if page.state in ("due", "retry"):
+                page.state = "left"
+
+    def _take_back(self, page: Page) -> None:
+        """What its errback gave without a key; with one, it is written over."""
+        run = self.run.id
+        for (kind, key), item in list(self.memory.items.items()):
+            if key.rpartition(".")[0] == str(page.id) and item.last_run == run:
+                del self.memory.items[kind, key]
+                self.memory.counters[run]["items"] -= 1
+                self.memory.kinds[run][kind] -= 1
+                full = (name for name, value in item.data.items() if value not in (None, "", [], {}))
+                self.memory.fills[run].subtract((kind, name) for name in full)
+        for page_id, ordinal in list(self.memory.rejects):
+            if page_id == page.id:
+                del self.memory.rejects[page_id, ordinal]
+                self.memory.counters[run]["rejects"] -= 1
 
     def _check(self, spider: str) -> None:
         runs = self.memory.runs
@@ -148,6 +176,7 @@ class MemoryStore:
     async def finish(self, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None = None) -> None:
         if finished:
             self.memory.ended[self.run.id] = reason
+            self.memory.reopened.pop(self.run.id, None)
             self.memory.verdicts[self.run.id] = verdicts or ()
 
     async def figures(self, most: int = 5) -> tuple[Figures, list[Figures]]:

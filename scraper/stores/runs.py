@@ -9,7 +9,7 @@ import os
 import platform
 import sqlite3
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,7 +40,8 @@ on conflict (id) do update set
     pid = excluded.pid, host = excluded.host, started = excluded.started, beat = excluded.beat,
     status = excluded.status
 """
-AGAIN = "update runs set ended = null, reason = null, finished = 0, verdicts = null, starts = starts + 1"
+AGAIN = "update runs set ended = null, reason = null, finished = 0, verdicts = null, starts = starts + 1, scope = ?"
+LEAVE = "update pages set state = 'left', due = null where state in ('due', 'retry')"
 CRASHED = "the process died while this page was read"
 
 
@@ -52,18 +53,15 @@ def begin(
     Raises UsageError for the file of another spider, and for a run to resume that is not there.
     """
     last = _last(db, spider, where)
-    unfinished = last is not None and not last[3]
+    unfinished = last is not None and not last.finished
     if mode == "resume" and not unfinished:
         raise UsageError(f"{where} has no unfinished run to resume; leave --resume out to begin a new one")
     if last is not None and unfinished and mode != "fresh":
-        db.execute(f"{AGAIN}, scope = ? where id = ?", (scope, last[0]))
-        _keep_dates(db, now)
-        _count_crashes(db, spider, last[0], crashed, now)
-        return Run(last[0], spider, last[2], resumed=True)
+        return _resume(db, last, scope, now, crashed)
     if last is not None and unfinished:
         abandon = "update runs set ended = coalesce(ended, ?), reason = 'abandoned', finished = 1 where id = ?"
-        db.execute(abandon, (now, last[0]))
-    db.execute("update pages set state = 'left', due = null where state in ('due', 'retry')")
+        db.execute(abandon, (now, last.id))
+    db.execute(LEAVE)
     row = db.execute("insert into runs (spider, started, scope) values (?, ?, ?)", (spider, now, scope))
     run = row.lastrowid or 0
     for table in ("attempts", "drops", "dropped"):
@@ -72,31 +70,85 @@ def begin(
 
 
 def revive(
-    db: sqlite3.Connection, spider: str, reasons: Collection[str], scope: str | None, now: float, where: str
+    db: sqlite3.Connection,
+    spider: str,
+    reasons: Collection[str],
+    scope: str | None,
+    now: float,
+    crashed: Sequence[int],
+    where: str,
 ) -> tuple[Run, int]:
-    """Dead pages of the last run are due again, in that run. With none, nothing is changed."""
+    """Dead pages of the last run are due again, in that run; nothing else is. With none, nothing is changed.
+
+    A revival that was stopped goes on as it is. Raises UsageError for a run that has not come to its end.
+    """
     last = _last(db, spider, where)
     if last is None:
         raise UsageError(f"{where} has no run yet; begin one with: scraper crawl {spider}")
-    run = Run(last[0], spider, last[2], resumed=True, reopened=bool(last[3]))
+    if not last.finished and last.reopened is None:
+        raise UsageError(
+            f"run {last.id} in {where} is not finished: scraper crawl {spider} goes on with it; "
+            "its dead pages can be tried again after that"
+        )
+    if not last.finished:
+        run = _resume(db, last, scope, now, crashed)
+        return run, db.execute("select count(*) from pages where state in ('due', 'retry')").fetchone()[0]
+    run = Run(last.id, spider, last.started, resumed=True, reopened=last.reason)
     chosen = " or ".join(["reason glob ?"] * len(reasons)) or "1"
+    dead = f"state = 'dead' and run = {last.id} and ({chosen})"
+    if not db.execute(f"select 1 from pages where {dead} limit 1", (*reasons,)).fetchone():
+        return run, 0
+    db.execute(LEAVE)  # what a limit had left is no business of ours
+    _take_back(db, last.id, f"page in (select id from pages where {dead})", reasons)
     number = db.execute(
         "update pages set state = 'due', attempts = 0, reason = null, error = null, first_tried = null, crashes = 0 "
-        f"where state = 'dead' and run = ? and ({chosen})",
-        (last[0], *reasons),
+        f"where {dead}",
+        (*reasons,),
     ).rowcount
-    if not number:
-        return run, 0
-    db.execute(f"{AGAIN}, dead = dead - ?, scope = ? where id = ?", (number, scope, last[0]))
-    _keep_dates(db, now)
+    db.execute(f"{AGAIN}, dead = dead - ?, reopened = ? where id = ?", (scope, number, last.reason, last.id))
     return run, number
 
 
-def _last(db: sqlite3.Connection, spider: str, where: str) -> tuple[int, str, float, int] | None:
-    last: Any = db.execute("select id, spider, started, finished from runs order by id desc limit 1").fetchone()
-    if last and last[1] != spider:
-        raise UsageError(f"{where} belongs to spider {last[1]!r}; give {spider!r} another --db")
-    return last or None
+def _take_back(db: sqlite3.Connection, run: int, theirs: str, values: Collection[str]) -> None:
+    """What errbacks gave for pages that are tried again: it would stand beside what the pages themselves give."""
+    # Not those with a key: they are written over.
+    which = f"{theirs} and last_run = {run} and items.key glob page || '.*'"
+    for kind, number in db.execute(f"select kind, count(*) from items where {which} group by 1", (*values,)).fetchall():
+        db.execute("update kinds set items = items - ? where run = ? and kind = ?", (number, run, kind))
+        db.execute("update runs set items = items - ? where id = ?", (number, run))
+    filled = (
+        f"select kind, field.key, count(*) from items, json_each(data) as field where {which} "
+        "and field.value is not null and field.value not in ('', '[]', '{}') group by 1, 2"
+    )
+    for kind, field, number in db.execute(filled, (*values,)).fetchall():
+        less = "update fills set filled = filled - ? where run = ? and kind = ? and field = ?"
+        db.execute(less, (number, run, kind, field))
+    db.execute(f"delete from items where {which}", (*values,))
+    gone = db.execute(f"delete from rejects where {theirs} and run = {run}", (*values,)).rowcount
+    db.execute("update runs set rejects = rejects - ? where id = ?", (gone, run))
+
+
+class _Last(NamedTuple):
+    id: int
+    spider: str
+    started: float
+    finished: int
+    reason: str | None
+    reopened: str | None
+
+
+def _last(db: sqlite3.Connection, spider: str, where: str) -> _Last | None:
+    row = db.execute(f"select {', '.join(_Last._fields)} from runs order by id desc limit 1").fetchone()
+    if row and row[1] != spider:
+        raise UsageError(f"{where} belongs to spider {row[1]!r}; give {spider!r} another --db")
+    return _Last(*row) if row else None
+
+
+def _resume(db: sqlite3.Connection, last: _Last, scope: str | None, now: float, crashed: Sequence[int]) -> Run:
+    db.execute(f"{AGAIN} where id = ?", (scope, last.id))
+    _keep_dates(db, now)
+    _count_crashes(db, last.spider, last.id, crashed, now)
+    return Run(last.id, last.spider, last.started, resumed=True, reopened=last.reopened)
 
 
 def _keep_dates(db: sqlite3.Connection, now: float) -> None:
@@ -137,8 +189,9 @@ def finish(
     """The run's end, and how its rules judged it."""
     judged = msgspec.json.encode(verdicts).decode() if verdicts is not None else None
     db.execute(
-        "update runs set ended = ?, reason = ?, finished = ?, verdicts = ? where id = ?",
-        (now, reason, finished, judged, run),
+        "update runs set ended = ?, reason = ?, finished = ?, verdicts = ?, reopened = iif(?, null, reopened) "
+        "where id = ?",
+        (now, reason, finished, judged, finished, run),
     )
 
 

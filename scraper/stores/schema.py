@@ -55,9 +55,10 @@ def _to_2(db: sqlite3.Connection) -> None:
     fields: dict[str, list[str]] = {}
     for kind, name in db.execute("select kind, name from fields order by kind, ordinal"):
         fields.setdefault(kind, []).append(name)
-    moved = {kind for kind in fields if view_name(kind) != kind}
+    views = {name for (name,) in db.execute("select name from sqlite_schema where type = 'view'")}
+    moved = {kind for kind in fields if view_name(kind) != kind and kind in views}
     for kind in moved:
-        db.execute(f"drop view if exists {quoted(kind)}")
+        db.execute(f"drop view {quoted(kind)}")
     _run(db, "upgrade_2.sql")
     for kind in moved:
         make_view(db, kind, fields[kind])

@@ -70,6 +70,7 @@ class SqliteStore:
         return self._run
 
     async def open(self) -> None:
+        self._run = None
         await self._db.open()
         file = self.path.resolve()
         try:
@@ -86,7 +87,7 @@ class SqliteStore:
         marks, self._marks = self._marks, None
         try:
             if marks is not None:
-                marks.close()
+                marks.close(keep=self._run is None)  # refused before it began: they are for another
             if self._opened:
                 await self._db.farewell("delete from owner")
         finally:
@@ -110,14 +111,19 @@ class SqliteStore:
     async def revive(
         self, spider: str, reasons: Collection[str], now: float, scope: str | None = None
     ) -> tuple[Run, int]:
+        marks = self._marks
+        crashed = marks.left() if marks is not None else []
+
         def work(db: sqlite3.Connection) -> tuple[Run, int]:
             self._renew()
             with transaction(db):
-                return runs.revive(db, spider, reasons, scope, now, str(self.path))
+                return runs.revive(db, spider, reasons, scope, now, crashed, str(self.path))
 
-        found = await self._db.run(work)
-        self._run = found[0]
-        return found
+        run, number = await self._db.run(work)
+        self._run = run
+        if marks is not None and number:
+            marks.clear()
+        return run, number
 
     def _renew(self) -> None:
         """An owner before us, or this very store in an earlier run, remembered other things."""

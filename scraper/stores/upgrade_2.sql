@@ -5,6 +5,7 @@ alter table pages add column crashes integer not null default 0;
 create index pages_dead on pages (run, id) where state = 'dead';
 alter table runs  add column starts  integer not null default 1;
 alter table runs  add column scope   text;
+alter table runs  add column reopened text;
 alter table runs  add column verdicts text;
 
 create table attempts (
@@ -45,7 +46,7 @@ create table kinds (
     primary key (run, kind)
 ) strict, without rowid;
 
-insert into kinds select last_run, kind, count(*) from items group by last_run, kind;
+insert into kinds select last_run, kind, count(*) from items join runs on runs.id = last_run and not finished group by 1, 2;
 
 create table fills (
     run    integer not null,
@@ -54,6 +55,10 @@ create table fills (
     filled integer not null,
     primary key (run, kind, field)
 ) strict, without rowid;
+
+insert into fills select last_run, kind, field.key, count(*)
+from items join runs on runs.id = last_run and not finished, json_each(data) as field
+where field.value is not null and field.value not in ('', '[]', '{}') group by 1, 2, 3;
 
 create table owner (
     id      integer primary key check (id = 1),

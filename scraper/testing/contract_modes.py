@@ -13,8 +13,10 @@ from scraper.testing.contract_words import (
     Make,
     dead,
     done,
+    item,
     owner,
     paths,
+    read_items,
     read_pages,
     requests,
     retry,
@@ -63,28 +65,58 @@ async def dead_pages_are_due_again_in_their_run(make: Make) -> None:
         await store.commit([done(a), dead(b), away, gone], NOW)
         await store.finish("finished", NOW, True)
     async with owner(make) as store:  # a run in which b is not met: what is dead there is no business of ours
-        await store.add(requests("a", "c", "d"), NOW)
-        a, c, d = await take(store)
-        await store.commit([done(a), Dead(c, Seen(), "connect", "refused"), dead(d)], NOW)
-        await store.finish("finished", NOW, True)
+        await store.add(requests("a", "c", "d", "left"), NOW)
+        a, c, d, _ = await take(store)
+        gave = Found(items=[item("error", '{"n":1}'), item("kept", key="k")], rejects=[Reject("error", "bad", "x")])
+        failed = Dead(d, Seen(500), "status 500", "answered 500", found=gave)
+        await store.commit([done(a), Dead(c, Seen(), "connect", "refused"), failed], NOW)
+        assert (await store.counts()).items == 2
+        await store.finish("limit_pages", NOW, True)
     store = make()
     await store.open()
     try:
         run, number = await store.revive("contract", ["dns", "status 4*"], NOW)
         assert (run.id, number) == (2, 0)
         run, number = await store.revive("contract", ["status 5*"], NOW)
-        assert (run.id, run.resumed, run.reopened, number) == (2, True, True, 1)
-        assert (await store.counts()).dead == 1
+        assert (run.id, run.resumed, run.reopened, number) == (2, True, "limit_pages", 1)
+        counts = await store.counts()
+        assert (counts.dead, counts.items, counts.rejects) == (1, 1, 0), "what the errback gave is taken back"
+        assert [(item.kind, item.key) for item in await read_items(store)] == [("kept", "k")]
+        assert (await store.figures())[0].fills.get("error", {}).get("n", 0) == 0
         (lease,) = await take(store)
-        assert (paths([lease]), lease.attempt) == (["d"], 1)
+        assert (paths([lease]), lease.attempt) == (["d"], 1), "just those: what the limit had left stays"
         (receipt,) = await store.commit([done(lease, "a", "new")], NOW)
         assert receipt.new_links == 1, "what the run had met stays as it is"
-        assert paths(await take(store)) == ["new"]
-        run, number = await store.revive("contract", [], NOW)
-        assert (run.reopened, number) == (False, 1), "it is unfinished now"
-        assert paths(await take(store)) == ["c", "new"]
     finally:
         await store.close()
+    store = make()
+    await store.open()
+    try:
+        run, number = await store.revive("contract", [], NOW)
+        assert (run.id, run.reopened, number) == (2, "limit_pages", 1), "it was stopped, and goes on"
+        assert paths(await take(store)) == ["new"]
+        assert (await store.begin("contract", NOW)).reopened == "limit_pages"
+        await store.finish("limit_pages", NOW, True)
+        run, number = await store.revive("contract", [], NOW)
+        assert number == 1
+        assert paths(await take(store)) == ["c"]
+    finally:
+        await store.close()
+
+
+async def unfinished_run_has_to_end_before_its_dead_pages_are_revived(make: Make) -> None:
+    async with owner(make) as store:
+        await store.add(requests("a", "b"), NOW)
+        (a, _) = await take(store)
+        await store.commit([dead(a)], NOW)
+        try:
+            await store.revive("contract", [], NOW)
+        except UsageError:
+            pass
+        else:
+            raise AssertionError("it was not finished")
+    async with owner(make) as store:
+        assert paths(await take(store)) == ["b"], "nothing has changed"
 
 
 async def dead_pages_of_no_run_cannot_be_had(make: Make) -> None:
@@ -158,6 +190,7 @@ CHECKS: tuple[Check, ...] = (
     fresh_run_abandons_the_unfinished_one,
     resumption_is_refused_when_there_is_nothing_to_resume,
     dead_pages_are_due_again_in_their_run,
+    unfinished_run_has_to_end_before_its_dead_pages_are_revived,
     dead_pages_of_no_run_cannot_be_had,
     clock_that_is_set_back_does_not_stretch_a_wait,
     figures_are_of_this_run_and_of_the_finished_ones_before_it,
