@@ -296,6 +296,16 @@ class Crawl:
         if self._task is not None:
             self._task.cancel()
 
+    @property
+    def rules(self) -> int:
+        """Rules that a finished run is held against."""
+        return len(self._rules)
+
+    @property
+    def revives(self) -> bool:
+        """Whether it is for some dead pages only, by their reasons."""
+        return bool(self._revive)
+
     def snapshot(self) -> Snapshot:
         """The counters of this process now."""
         return self._engine.snapshot() if self._engine is not None else Snapshot()

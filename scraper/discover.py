@@ -42,6 +42,8 @@ def find(target: str, folder: Path) -> type[Spider]:
     spiders = {spider.name: spider for _, spider in in_folder(folder)}
     if target in spiders:
         return spiders[target]
+    if Path(f"{target}.py").is_file():
+        raise SpiderError(f"no spider {target!r} in {folder}; did you mean the file {target}.py?")
     near = difflib.get_close_matches(target, spiders, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there: {', '.join(sorted(spiders)) or 'none'}"
     raise SpiderError(f"no spider {target!r} in {folder}{'' if folder.is_dir() else ' (no such folder)'}; {hint}")

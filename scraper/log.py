@@ -65,6 +65,11 @@ def configure(
         _chosen, _made = _Choice(level, form, path, size, count), None
 
 
+def to_file() -> bool:
+    """Whether events go to a file, and so are out of sight."""
+    return _chosen is not None and _chosen.file is not None
+
+
 def _writable(file: str) -> str:
     """Its absolute path: a program that changes folders keeps its log file."""
     path = os.path.abspath(file)

@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 MOST_HOSTS = 10_000
 """Hosts whose being on or off site is remembered."""
 
+NOT_READ = (
+    ("custom_settings", "settings"),
+    ("start_requests", "start"),
+    ("start_url", "start_urls"),
+    ("allowed_domain", "allowed_domains"),
+    ("expects", "expect"),
+)
+"""What people write, and what they mean."""
+
 MOST_EXAMPLES = 100
 """Links that are shown of each reason for which they are dropped; the others are counted."""
 
@@ -50,7 +59,7 @@ class Spider:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = snake(cls.__name__)
-        for theirs, ours in (("custom_settings", "settings"), ("start_requests", "start")):
+        for theirs, ours in NOT_READ:
             if theirs in cls.__dict__:
                 raise SpiderError(f"{cls.__name__}.{theirs} would not be read; here it is called {ours!r}")
 
@@ -63,8 +72,12 @@ class Spider:
         """The first requests. Override it for seeds that are computed or read from somewhere."""
         if isinstance(self.start_urls, str):
             raise SpiderError(f"{self.name}.start_urls is one string; make it a list: [{self.start_urls!r}]")
+        none = True
         for url in self.start_urls:
+            none = False
             yield Request(url)
+        if none:
+            raise SpiderError(f"{self.name} has no start_urls and no start() of its own, so there is nothing to fetch")
 
     def parse(self, response: Response) -> Any:
         """Reads a page: may be a generator, async generator, coroutine or plain function.

@@ -37,6 +37,7 @@ class Made:
         if isinstance(values.get("scope"), dict):
             values["scope"] = json.dumps(values["scope"])
         given = {"spider": "made", "started": NOW, "ended": NOW + 60 if reason else None, "reason": reason}
+        given["seconds"] = 60 if reason else 0
         return self.put("runs", **given | {"finished": over} | values)
 
     def page(self, path: str, state: str = "done", *, run: int = 1, **values: Any) -> int:

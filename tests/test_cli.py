@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("spiders")
         (["crawl", "spiders/broken.py"], ["broken.py", "ZeroDivisionError", "line 1"]),
         (["items", "nothing"], ["data/nothing.db", "scraper crawl nothing"]),
         (["items", "nothing.db"], ["there is no file nothing.db"]),
-        (["items", "spiders/front.py"], ["not an SQLite database"]),
+        (["items", "spiders/front.py"], ["no database", "front.db"]),
         (["pool", "other.db"], ["not a database of scraper"]),
         (["demo-site", "--host", "192.0.2.1"], ["192.0.2.1", "--port"]),
     ],

@@ -92,7 +92,7 @@ def test_a_bug_in_the_spider_shows_its_line(cli: Cli, spiders: Path, bookshop_ur
 def test_a_crawl_that_had_no_page_says_so(cli: Cli, bookshop_url: str) -> None:
     done = cli(*front(f"{bookshop_url}nowhere"))
     assert done.returncode == 3
-    assert "Rule not met: pages >= 1; it is 0 (all 1 failed)\nPages failed by: status 404 (1)" in done.stderr
+    assert "Rule not met: pages >= 1; found 0 (all 1 failed)\nPages failed by: status 404 (1)" in done.stderr
     assert last_event(done.stderr)["failures"] == 1
 
 

@@ -154,7 +154,7 @@ async def test_3_finished_but_a_rule_is_not_met(shop: Shop) -> None:
     code, errors = await shop.crawl("--quiet", "--expect", "item.price >= 90%")
     assert code == 3
     lines = errors.splitlines()
-    assert lines[-1] == "Rule not met: item.price >= 90%; it is 33.3% (1 of 3)"
+    assert lines[-1] == "Rule not met: item.price >= 90%; found 33.3% (1 of 3)"
     assert any(line.split() == ["items", "3"] for line in lines), "quiet, but the report is there when it is needed"
     [(verdicts,)] = shop.read("select verdicts from runs")
     assert [each["met"] for each in json.loads(verdicts)] == [True, False]
@@ -308,7 +308,10 @@ async def test_retry_crawls_the_dead_pages(shop: Shop) -> None:
     shop.site.pages |= {"/a": 404, "/b": 500}
     assert (await shop.crawl("-s", "retry_attempts=1", "--expect", "failures <= 10%"))[0] == 3
     code, errors = await shop.crawl("--reason", "dns", command="retry")
-    assert (code, errors) == (0, "Nothing to retry: run 1 has no dead pages of that kind.\n")
+    assert (code, errors) == (
+        0,
+        "Nothing to retry: run 1 has no dead pages of that kind; scraper failed shop lists those it has.\n",
+    )
     shop.site.pages |= {"/a": "a", "/b": "b"}
     assert await shop.crawl("--reason", "status 5*", "--quiet", command="retry") == (0, "")
     assert shop.read("select state, count(*) from pages group by 1 order by 1") == [("dead", 1), ("done", 2)]
@@ -320,5 +323,8 @@ async def test_a_log_file_gets_what_stderr_does_not(shop: Shop) -> None:
     shop.site.pages["/b"] = 404
     assert await shop.crawl("--quiet", "--log-file", "logs/shop.log") == (0, "")
     events = [json.loads(line) for line in (shop.folder / "logs" / "shop.log").read_text().splitlines()]
-    assert [event["event"] for event in events] == ["dead", "crawl_finished"]
+    assert [event["event"] for event in events] == ["crawl_started", "dead", "crawl_finished"]
     assert (events[-1]["pages"], events[-1]["rules_not_met"]) == (2, [])
+    assert (await shop.crawl("--quiet", "--resume", "--log-file", "logs/shop.log"))[0] == 2
+    last = json.loads((shop.folder / "logs" / "shop.log").read_text().splitlines()[-1])
+    assert (last["event"], last["exit_code"]) == ("command_failed", 2)

@@ -240,7 +240,12 @@ async def test_waiting_retry_holds_no_worker_and_does_not_end_the_crawl() -> Non
 
 
 async def test_crawl_without_seeds_ends() -> None:
-    assert await Bench(spider(start_urls=[]), {}).run() == "finished"
+    assert await Bench(spider(start=lambda self: []), {}).run() == "finished", "it had none today"
+
+
+async def test_spider_that_says_nowhere_to_start_is_a_mistake() -> None:
+    with pytest.raises(SpiderError, match=r"no start_urls and no start\(\)"):
+        await Bench(spider(start_urls=[]), {}).run()
 
 
 @pytest.mark.parametrize(

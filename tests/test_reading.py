@@ -99,7 +99,7 @@ def test_a_run_that_ended_has_its_reason(made: Made, db: sqlite3.Connection) -> 
 def test_a_run_without_an_end(
     made: Made, db: sqlite3.Connection, pid: int | None, host: str | None, silence: float, state: str
 ) -> None:
-    made.run(None)
+    made.run(None, seconds=100 - silence)
     if pid == 2**70:  # more than SQLite holds
         pid = 2**62
     made.owner(pid, host, beat=NOW + 100 - silence)
@@ -111,7 +111,7 @@ def test_a_run_without_an_end(
 def test_a_killed_run_of_which_nothing_is_left(made: Made, db: sqlite3.Connection) -> None:
     made.run(None)
     (run,) = reading.runs(db, NOW)
-    assert (run.state, run.seconds) == ("killed", None)
+    assert (run.state, run.seconds) == ("killed", 0)
 
 
 def test_a_process_of_another_user_is_there(

@@ -257,7 +257,7 @@ async def test_what_is_not_a_database_is_refused(path: Path, tmp_path: Path) -> 
     assert content(path) == b"title,price\n" * 1000
     folder = tmp_path / "folder.db"
     folder.mkdir()
-    with pytest.raises(StoreError, match=r"cannot open .*folder\.db"):
+    with pytest.raises(UsageError, match=r"folder\.db is a folder; name a file"):
         await SqliteStore(folder).open()
     with pytest.raises(StoreError, match=r"cannot open .*inside\.db"):
         await SqliteStore(path / "inside.db").open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -171,6 +172,8 @@ def _crawl(one: Crawl, quiet: bool, summary: bool | None) -> None:
     """Run it, say what came of it, and exit with the code that says so."""
     settings = one.settings
     human = sys.stderr.isatty() and settings.log_format != "json" and not quiet
+    if settings.log_file is not None:  # one that is killed leaves at least this
+        log.info("crawl_started", spider=one.spider.name, database=str(one.database), pid=os.getpid())
     try:
         report = _run(one, live=human and not (one.output == "-" and sys.stdout.isatty()))
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -178,10 +181,11 @@ def _crawl(one: Crawl, quiet: bool, summary: bool | None) -> None:
         raise typer.Exit(Exit.LEFT) from None
     if report.reason == NOTHING:
         if not quiet:
-            print(f"Nothing to retry: run {report.run} has no dead pages of that kind.", file=sys.stderr)
+            kind = f" of that kind; scraper failed {report.spider} lists those it has" if one.revives else ""
+            print(f"Nothing to retry: run {report.run} has no dead pages{kind}.", file=sys.stderr)
         return
     tables = human if summary is None else summary
-    if tables or (quiet and not report.ok):
+    if tables or (quiet and not report.ok and summary is None):
         from scraper.cli.tables import print_report
 
         print_report(report)
@@ -191,8 +195,10 @@ def _crawl(one: Crawl, quiet: bool, summary: bool | None) -> None:
         print(f"Stopped ({report.reason}) with work left. {RESUMES}", file=sys.stderr)
         end_within(LAST)  # the interpreter waits for threads, and a callback may have left one behind
         raise typer.Exit(Exit.LEFT)
+    if one.rules > len(report.verdicts) and not quiet:
+        print("A limit ended the run: rules that are no shares are not judged.", file=sys.stderr)
     for verdict in report.failed_rules:
-        print(f"Rule not met: {verdict.rule}; it is {verdict.figure}", file=sys.stderr)
+        print(f"Rule not met: {verdict.rule}; found {verdict.figure}", file=sys.stderr)
     if report.failed_rules:
         if report.counts.reasons:
             reasons = ", ".join(f"{reason} ({number})" for reason, number in report.counts.reasons.items())
@@ -225,7 +231,7 @@ def _log_end(report: CrawlReport) -> None:
         retries=counts.retries,
         failures=counts.dead,
         failed_by=counts.reasons,
-        rules_not_met=[verdict.rule for verdict in report.failed_rules],
+        rules_not_met=[f"{verdict.rule}; found {verdict.figure}" for verdict in report.failed_rules],
         redirects=counts.redirects,
         drops=counts.drops,
         bytes=counts.bytes,

@@ -8,6 +8,9 @@ from enum import IntEnum
 from types import TracebackType
 
 from scraper.errors import CallbackError, ExportError, ScraperError, StoreError, StoreLocked, UsageError
+from scraper.log import Logger, to_file
+
+log = Logger("scraper.cli")
 
 
 class Exit(IntEnum):
@@ -37,7 +40,10 @@ def complain(error: Exception) -> Exit:
         traceback.print_exception(cause.with_traceback(_below_typer(cause.__traceback__)))
     what = str(error) if isinstance(error, ScraperError) else f"{type(error).__name__}: {error}"
     print(f"Error: {what}", file=sys.stderr)
-    return code_of(error)
+    code = code_of(error)
+    if to_file():  # nobody may have read stderr
+        log.error("command_failed", error=what, exit_code=int(code))
+    return code
 
 
 def _below_typer(trace: TracebackType | None) -> TracebackType | None:

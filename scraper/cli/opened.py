@@ -13,6 +13,7 @@ from typing import Annotated, Any, ParamSpec
 
 import typer
 
+from scraper.discover import find
 from scraper.errors import StoreError, UsageError
 from scraper.settings import load
 from scraper.stores.schema import OURS, VERSION
@@ -43,7 +44,12 @@ def opened(where: str, explained: bool = True) -> Iterator[tuple[Path, sqlite3.C
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise UsageError(f"{path} is not an SQLite database") from error
-        raise StoreError(f"cannot read {path}: {error}") from error
+        code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+        hint = ""
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            # A file in WAL mode has a second file beside it, which a reader makes too.
+            hint = "; look as a user who may write in its folder, or copy it, with the -wal beside it, to such a place"
+        raise StoreError(f"cannot read {path}: {error}{hint}") from error
     finally:
         if db is not None:
             db.close()
@@ -63,6 +69,8 @@ def _check(path: Path, db: sqlite3.Connection, oldest: int) -> None:
 def _path(where: str) -> Path:
     """A file that is there, else the database of the spider of that name."""
     named = Path(where)
+    if ".py" in (named.suffix, Path(where.partition(":")[0]).suffix):  # as scraper crawl takes it
+        return _path(find(where, Path(load().spiders)).name)
     if named.is_file():
         return named
     ours = Path(load().data) / f"{where}.db"

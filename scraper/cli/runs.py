@@ -60,19 +60,20 @@ def _print_runs(found: Sequence[RunRow]) -> None:
 
     out = console()
     ruled = any(run.verdicts for run in found)
-    columns = ["id", "start", "took", "end", "rules", "pages", "items", "failures", "bytes", "reused"]
+    # Those that matter least stand last: they are left out where the terminal is narrow.
+    columns = ["id", "start", "took", "end", "rules", "pages", "items", "failures", "reused", "bytes"]
     rows = [
         [
             run.id,
-            stamp(run.started),
+            stamp(run.started)[:16],  # without its seconds
             duration(run.seconds) if run.seconds is not None else "-",
             run.state,
             _rules(run),
             f"{run.pages:,}",
             f"{run.items:,}",
             f"{run.failures:,}",
-            size(run.bytes),
             share(run.reuse),
+            size(run.bytes),
         ]
         for run in found
     ]
@@ -84,7 +85,7 @@ def _print_runs(found: Sequence[RunRow]) -> None:
     for run in found:
         for verdict in run.verdicts or ():
             if not verdict.met:
-                line = f"run {run.id} did not meet: {verdict.rule} (it was {verdict.figure})"
+                line = f"run {run.id} did not meet: {verdict.rule}; found {verdict.figure}"
                 out.print(line, style="yellow", markup=False, soft_wrap=True)
 
 
@@ -92,7 +93,7 @@ def _rules(run: RunRow) -> str:
     if not run.verdicts:
         return ""
     failed = sum(not verdict.met for verdict in run.verdicts)
-    return f"{failed} of {len(run.verdicts)} failed" if failed else "met"
+    return f"{failed} not met" if failed else "met"
 
 
 def _print_fills(spider: str, filled: Sequence[Fill]) -> None:

@@ -138,7 +138,7 @@ def _line(now: Status) -> str:
 
 def _queue(now: Status) -> int:
     """What is due and not in flight: a page stays due in the table until it is finished."""
-    return max(now.due - now.live.in_flight, 0)
+    return max(now.due - (now.live.in_flight if now.run.state == "running" else 0), 0)
 
 
 def _state(now: Status) -> str:

@@ -79,6 +79,8 @@ def _print(found: Why, last: RunRow, now: float) -> None:
             say(name, text)
         for attempt in page.attempts:
             say(f"attempt {attempt.attempt}", _of_attempt(attempt, page.run))
+    if found.more:
+        say("", "and more requests for this URL, most of them hops of its redirects: they are in the table pages")
     if not found.pages:
         say("answer", _of_none(found, last), "yellow")
         for hint in _hints(found, last):

@@ -50,6 +50,8 @@ class Database:
     async def open(self) -> None:
         """Own the file. Raises StoreLocked, StoreBusy, StoreError for a broken one, UsageError for a stranger's."""
         self._failed = False
+        if self.path.is_dir():
+            raise UsageError(f"{self.path.resolve()} is a folder; name a file in it by --db")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = await self._claim.own()

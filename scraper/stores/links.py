@@ -21,8 +21,7 @@ values (?, ?, ?, 'due', ?, ?, ?, ?, ?, ?, ?)
 on conflict (fp) do update set
     state = 'due', run = excluded.run, priority = excluded.priority, depth = excluded.depth, attempts = 0,
     reason = null, error = null, callback = excluded.callback, request = excluded.request,
-    due = null, first_tried = null, crashes = 0,
-    status = null, finished_at = null, elapsed = null, bytes = null, reused = null
+    due = null, first_tried = null, crashes = 0
 """
 
 

@@ -78,6 +78,8 @@ def status(db: sqlite3.Connection, run: RunRow, now: float) -> Status:
         (next_retry,) = db.execute("select min(due) from pages where state = 'retry'").fetchone()
     seconds = live.seconds if row else run.seconds or 0.0
     rate = (live.pages if row else run.pages) / seconds if seconds > 0 else 0.0
+    if run.state == "killed":
+        live.in_flight = live.queued = 0  # what it held died with it
     found = Status(
         run,
         works,

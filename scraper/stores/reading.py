@@ -133,7 +133,8 @@ def _life(pid: int, host: str, silence: float) -> str:
 
 RUNS = """
 select r.id, r.spider, r.started, r.ended, r.reason, r.finished, r.pages, r.items, r.rejects, r.retries, r.dead,
-    r.links, r.redirects, r.bytes, r.starts, r.verdicts, coalesce(sum(h.requests), 0), coalesce(sum(h.reused), 0)
+    r.links, r.redirects, r.bytes, r.starts, r.verdicts, r.seconds, coalesce(sum(h.requests), 0),
+    coalesce(sum(h.reused), 0)
 from runs r left join hosts h on h.run = r.id
 """
 
@@ -151,15 +152,16 @@ def run(db: sqlite3.Connection, id: int, now: float) -> RunRow | None:
 
 
 def _run(db: sqlite3.Connection, row: tuple[Any, ...], now: float) -> RunRow:
-    id, spider, started, ended, reason, finished, *counts, verdicts, requests, reused = row
-    state, last = reason or "ended", ended
+    id, spider, started, ended, reason, finished, *counts, verdicts, seconds, requests, reused = row
+    state = reason or "ended"
     if ended is None:
         works = owner(db, now)
         life = works.life if works is not None else "gone"
         state = {"alive": "running", "silent": "silent", "gone": "killed"}[life]
-        last = now if life == "alive" else works.beat if works is not None else None
+        if works is not None and life == "alive":
+            seconds += max(now - works.beat, 0.0)  # since it was last written down
     values = (
-        *(id, spider, state, started, ended, bool(finished), max(last - started, 0.0) if last is not None else None),
+        *(id, spider, state, started, ended, bool(finished), seconds),
         *(*counts, requests, reused, reused / requests if requests else None),
         dict(db.execute("select reason, count from drops where run = ?", (id,))),
         msgspec.json.decode(verdicts, type=list[Verdict]) if verdicts else None,

@@ -195,6 +195,11 @@ def finish(
     )
 
 
+def work(db: sqlite3.Connection, run: int, seconds: float) -> None:
+    """So long was worked on it since the last time."""
+    db.execute("update runs set seconds = seconds + ? where id = ?", (max(seconds, 0.0), run))
+
+
 def beat(db: sqlite3.Connection, started: float, now: float, status: str) -> None:
     """The owner's sign of life."""
     db.execute(BEAT, (os.getpid(), platform.node(), started, now, status))

@@ -61,6 +61,7 @@ class SqliteStore:
         self._history = HistoryTable()
         self._run: Run | None = None
         self._opened = 0.0
+        self._worked = 0.0
 
     @property
     def run(self) -> Run:
@@ -104,6 +105,7 @@ class SqliteStore:
                 return runs.begin(db, spider, now, mode, scope, crashed, str(self.path))
 
         self._run = await self._db.run(work)
+        self._worked = now
         if marks is not None:
             marks.clear()
         return self._run
@@ -121,6 +123,7 @@ class SqliteStore:
 
         run, number = await self._db.run(work)
         self._run = run
+        self._worked = now
         if marks is not None and number:
             marks.clear()
         return run, number
@@ -131,14 +134,25 @@ class SqliteStore:
         self._forget()
 
     async def finish(self, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None = None) -> None:
-        await self._write(lambda db: runs.finish(db, self.run.id, reason, now, finished, verdicts))
+        def end(db: sqlite3.Connection) -> None:
+            runs.work(db, self.run.id, now - self._worked)
+            runs.finish(db, self.run.id, reason, now, finished, verdicts)
+
+        await self._write(end)
+        self._worked = now
 
     async def figures(self, most: int = 5) -> tuple[Figures, list[Figures]]:
         return await self._db.run(lambda db: runs.figures(db, self.run.id, most))
 
     async def beat(self, status: str, now: float) -> None:
         self._opened = self._opened or now
-        await self._write(lambda db: runs.beat(db, self._opened, now, status))
+
+        def live(db: sqlite3.Connection) -> None:
+            runs.work(db, self.run.id, now - self._worked)
+            runs.beat(db, self._opened, now, status)
+
+        await self._write(live)
+        self._worked = now
 
     def reading(self, place: int, page: int) -> None:
         if self._marks is not None:

@@ -124,6 +124,7 @@ create table runs (
     redirects integer not null default 0,
     bytes     integer not null default 0,
     starts    integer not null default 1,       -- processes that worked on it
+    seconds   real    not null default 0,       -- for so long in all
     scope     text,                             -- JSON: allowed_domains, max_depth and limits of the last of them
     reopened  text,                             -- why it had ended, when it goes on for its dead pages only
     verdicts  text                              -- JSON: each rule, its figure, and whether it was met

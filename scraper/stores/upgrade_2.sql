@@ -4,9 +4,12 @@ alter table pages add column reused  integer;
 alter table pages add column crashes integer not null default 0;
 create index pages_dead on pages (run, id) where state = 'dead';
 alter table runs  add column starts  integer not null default 1;
+alter table runs  add column seconds real not null default 0;
 alter table runs  add column scope   text;
 alter table runs  add column reopened text;
 alter table runs  add column verdicts text;
+
+update runs set seconds = max(coalesce(ended, started) - started, 0);
 
 create table attempts (
     id      integer primary key,

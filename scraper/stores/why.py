@@ -14,7 +14,7 @@ from scraper.stores.history import LONGEST_URL, storable
 from scraper.stores.reading import Bounds, RunRow, bounds, run, short
 from scraper.url import canonical, host_of, in_domains
 
-MOST = 20
+MOST = 5
 """Pages with one URL that are told: a form may have been posted to it any number of times."""
 
 _OTHER_SCHEME = re.compile(r"\s*(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -88,6 +88,8 @@ class Why(Struct):
     drops: list[Drop] = []
     untold: dict[str, int] = {}
     near: list[str] = []
+    more: bool = False
+    """There are more pages of this URL than are told."""
 
 
 def why(db: sqlite3.Connection, given: str, now: float) -> Why:
@@ -106,13 +108,18 @@ def why(db: sqlite3.Connection, given: str, now: float) -> Why:
     )
     if url is not None:
         # By fingerprint, which has an index, then all others of that URL: posted forms, and twins by dont_filter.
-        query = f"{PAGE} where p.fp = ? union {PAGE} where p.url = ? order by p.id limit ?"
-        rows = db.execute(query, (print_, url, MOST)).fetchall()
+        # Of a redirect loop, whose every hop has a name of its own, the end says more than the way.
+        query = f"select * from ({PAGE} where p.fp = ? union {PAGE} where p.url = ?)"
+        rows = db.execute(f"{query} order by reason is 'redirect', id limit ?", (print_, url, MOST + 1)).fetchall()
+        found.more = len(rows) > MOST
+        del rows[MOST:]
         found.pages = [_page(db, row, now) for row in rows]
     found.drops = _drops(db, {given, url or given})
     if found.pages:
         first = [page for page in found.pages if page.fingerprint == found.fingerprint] or found.pages
         found.answer = first[0].answer
+        if found.answer == "redirect" and found.pages[0].state == "dead":  # the end of a loop that it began
+            found.answer = "dead"
     elif found.drops:
         found.answer = found.drops[-1].reason
     elif url is None:
