@@ -8,42 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from trees import Gate, Tree, page, read, tree
 
 import scraper
 from scraper import Crawl, Response, Spider
-from scraper.errors import SpiderError, StoreLocked, UsageError
+from scraper.errors import SpiderError, StoreError, StoreLocked, UsageError
 from scraper.stores import ownership
 from scraper.stores.sqlite import SqliteStore
 from scraper.testing import LocalSite
-
-
-class Tree(Spider):
-    """Every link of every page, and one item for each."""
-
-    def __init__(self, start: str) -> None:
-        self.start_urls = [start]
-
-    def parse(self, response: Response) -> Any:
-        yield {"url": response.url, "title": response.css("h1::text").get()}
-        yield from response.follow_all("a")
-
-
-class Gate:
-    """A page that answers when it is let."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def __call__(self, request: web.Request) -> str:
-        self.asked.set()
-        await self.open.wait()
-        return "<h1>at last</h1>"
-
-
-def page(*links: str) -> str:
-    return "<h1>page</h1>" + "".join(f'<a href="{link}">link</a>' for link in links)
 
 
 @pytest.fixture
@@ -55,19 +27,6 @@ async def site() -> AsyncIterator[LocalSite]:
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
     return tmp_path / "tree.db"
-
-
-def tree(site: LocalSite, db: Path, **options: Any) -> Crawl:
-    settings = {"grace": 30, "obey_robots": False, **options.pop("settings", {})}
-    return Crawl(Tree, arguments={"start": site.url("/")}, db=db, settings=settings, **options)
-
-
-def read(db: Path, query: str) -> list[Any]:
-    connection = sqlite3.connect(db)
-    try:
-        return connection.execute(query).fetchall()
-    finally:
-        connection.close()
 
 
 # which run
@@ -131,6 +90,19 @@ def read_write(db: Path, statement: str) -> None:
     with connection:
         connection.execute(statement)
     connection.close()
+
+
+async def test_dead_pages_count_for_a_limit_too(site: LocalSite, db: Path) -> None:
+    site.pages |= {"/a": 404, "/c": page("/d"), "/d": page("/e"), "/e": page("/f")}
+    gate = site.pages["/b"] = Gate()
+    one = tree(site, db, settings={"limit_pages": 5, "concurrency": 1})
+    task = asyncio.ensure_future(one.run())
+    await gate.asked.wait()
+    one.stop("SIGTERM")
+    gate.open.set()
+    assert (await task).counts.dead == 1
+    report = await tree(site, db, settings={"limit_pages": 5}).run()
+    assert (report.reason, report.totals.pages + report.totals.dead) == ("limit_pages", 5)
 
 
 # how it is stopped
@@ -379,3 +351,18 @@ async def test_the_owner_says_what_the_crawl_does(site: LocalSite, db: Path) -> 
     gate.open.set()
     await task
     assert read(db, "select count(*) from owner") == [(0,)]
+
+
+async def test_a_store_that_takes_no_sign_of_life_ends_the_crawl(
+    site: LocalSite, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = site.pages["/b"] = Gate()
+
+    async def full(self: SqliteStore, status: str, now: float) -> None:
+        await gate.asked.wait()
+        gate.open.set()
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(SqliteStore, "beat", full)
+    with pytest.raises(StoreError, match="the disk is full"):
+        await tree(site, db).run()

@@ -14,9 +14,9 @@ import pytest
 from conftest import environment
 from sqlite_rows import LATER, NOW, lease_one, links, named, rows
 
-from scraper.errors import UsageError
+from scraper.errors import StoreLocked, UsageError
 from scraper.page import Dead, Done, Found, Retry, Seen, Verdict
-from scraper.stores import history, runs, schema
+from scraper.stores import history, ownership, runs, schema
 from scraper.stores.sqlite import SqliteStore
 
 Opened = Callable[[Path], Awaitable[SqliteStore]]
@@ -143,7 +143,48 @@ def content(path: Path) -> bytes:
     return path.read_bytes()
 
 
+async def test_a_kind_that_was_called_like_a_table_before_stays_where_it_is(path: Path, opened: Opened) -> None:
+    old(path)
+    db = sqlite3.connect(path)
+    db.execute('update items set kind = \'pages\', data = \'{"name":"x","more":""}\' where kind = \'owner\'')
+    db.execute("update fields set kind = 'pages' where kind = 'owner'")
+    db.execute("drop view owner")
+    db.execute("create view item_pages as select 1")
+    db.commit()
+    db.close()
+    await opened(path)
+    assert rows(path, "select count(*) as n from pages") == [{"n": 1}]
+    filled = [tuple(row.values()) for row in rows(path, "select kind, field, filled from fills order by kind")]
+    assert filled == [("book", "title", 1), ("pages", "name", 1)], "of the run that goes on"
+
+
 # Owners
+
+
+async def test_a_lock_that_was_given_back_names_nobody(path: Path, opened: Opened) -> None:
+    store = await opened(path)
+    lock = path.with_name("spider.db.lock")
+    assert ownership.holds(os.getpid(), str(lock))
+    await store.close()
+    assert content(lock) == b""
+    assert ownership.holds(os.getpid(), str(lock)) is False
+    assert ownership.holds(2**22 + 1, str(lock)) is False
+
+
+@pytest.mark.parametrize("stale", [False, True])
+async def test_only_the_one_who_holds_the_lock_is_asked_to_end(
+    path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch, stale: bool
+) -> None:
+    monkeypatch.setattr(ownership, "MOMENT", 0.01)
+    store = await opened(path)
+    text = path.with_name("spider.db.lock").read_text()
+    if stale:  # a process that is there, and has nothing to do with it: its number may have been given anew
+        text = text.replace(f'"pid":{os.getpid()}', f'"pid":{os.getppid()}')
+        path.with_name("spider.db.lock").write_text(text)
+    monkeypatch.setattr(ownership.os, "kill", lambda *_: pytest.fail("somebody was killed"))
+    with pytest.raises(StoreLocked, match="cannot be ended" if stale else "this very process works on"):
+        await SqliteStore(path, if_running="replace").open()
+    await store.close()
 
 
 async def test_the_owner_is_there_while_it_lives(path: Path, opened: Opened) -> None:
@@ -311,3 +352,17 @@ async def test_only_deaths_in_a_row_count_and_only_while_it_was_read(path: Path,
     assert rows(path, "select crashes from pages order by id") == [{"crashes": few}, {"crashes": 0}]
     await store.commit([Done(leases[0], Seen(200), Found())], NOW)
     assert rows(path, "select max(crashes) as most from pages") == [{"most": 0}], "it was read without harm"
+
+
+async def test_a_new_run_has_patience_anew(path: Path, opened: Opened) -> None:
+    store = await opened(path)
+    await store.begin("test", NOW)
+    await store.add(links("a"), NOW)
+    await store.finish("finished", NOW, True)
+    db = sqlite3.connect(path)
+    db.execute("update pages set crashes = 5, state = 'dead'")
+    db.commit()
+    db.close()
+    await store.begin("test", NOW)
+    await store.add(links("a"), NOW)
+    assert rows(path, "select crashes, state from pages") == [{"crashes": 0, "state": "due"}]
