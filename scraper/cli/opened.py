@@ -20,7 +20,7 @@ from scraper.stores.schema import OURS, VERSION
 
 P = ParamSpec("P")
 
-Where = Annotated[str, typer.Argument(metavar="DB|SPIDER", help="A database file, or the name of its spider.")]
+Where = Annotated[str, typer.Argument(metavar="DB|SPIDER", help="A database file, a spider, or its file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 OfRun = Annotated[int | None, typer.Option("--run", metavar="N", min=1, help="Of this run.  [default: the last]")]
 
