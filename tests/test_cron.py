@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +53,28 @@ def own_crontab() -> Iterator[None]:
 
 
 @pytest.fixture
+def may_run() -> None:
+    if not runs_already() and os.geteuid() != 0:
+        pytest.skip("cron is installed and does not run, and only root may start it")
+
+
+@asynccontextmanager
 async def cron() -> AsyncIterator["asyncio.Task[Any]"]:
-    """A cron daemon: the system's, or one of our own for as long as a test. Done when that ends by itself."""
+    """A cron daemon: the system's, or one of our own for so long. Done when that ends by itself.
+
+    Our own is to be started when the crontab stands: it reads it then. Later it looks for changes once a minute,
+    by a date that is as coarse as a second, and overlooks what was written in the second in which it looked.
+    """
     if runs_already():
         yield asyncio.ensure_future(asyncio.Event().wait())
         return
-    if os.geteuid() != 0:
-        pytest.skip("cron is installed and does not run, and only root may start it")
     daemon = await asyncio.create_subprocess_exec(CRON or "", "-f", env={"PATH": os.defpath})
-    yield asyncio.ensure_future(daemon.wait())
-    if daemon.returncode is None:
-        daemon.terminate()
-        await daemon.wait()
+    try:
+        yield asyncio.ensure_future(daemon.wait())
+    finally:
+        if daemon.returncode is None:
+            daemon.terminate()
+            await daemon.wait()
 
 
 def runs_already() -> bool:
@@ -136,8 +146,8 @@ def scheduled(folder: Path, start: str, database: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(150)  # a tick is up to a minute away
-async def test_two_crawls_of_one_tick(own_crontab: None, cron: "asyncio.Task[Any]", tmp_path: Path) -> None:
+@pytest.mark.timeout(200)  # a tick is up to a minute away, two when the daemon has first to see the crontab
+async def test_two_crawls_of_one_tick(own_crontab: None, may_run: None, tmp_path: Path) -> None:
     database = tmp_path / "shared.db"
     folders = [tmp_path / "plain", tmp_path / "it's 100% \\\\ odd"]
     async with Site() as site:
@@ -148,10 +158,11 @@ async def test_two_crawls_of_one_tick(own_crontab: None, cron: "asyncio.Task[Any
         for folder in folders:
             lines.append(scheduled(folder, site.url(), database))
         write_crontab("".join(lines).encode())  # both at once, or a tick could come between them
-        loser = await site.first(cron)
-        write_crontab(None)  # this one tick is enough
-        site.over.set()
-        winner = await site.told.get()
+        async with cron() as daemon:
+            loser = await site.first(daemon)
+            write_crontab(None)  # this one tick is enough
+            site.over.set()
+            winner = await site.told.get()
     assert loser["code"] == 75, loser
     assert loser["out"] == ""
     assert str(database) in loser["err"]
