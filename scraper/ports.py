@@ -71,7 +71,8 @@ class Store(Protocol):
 
         Only those with one of ``reasons`` (shell patterns; empty: all). What their errbacks gave is taken back.
         Returns the run and how many they are; with none, nothing has changed. A revival that was stopped goes on
-        as it is. Raises UsageError when there is no run, or one that has not come to its end.
+        as it is, and is never none: its end is still to be written. Raises UsageError when there is no run, or
+        one that has not come to its end.
         """
 
     async def finish(self, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None = None) -> None:

@@ -265,6 +265,17 @@ async def test_a_retry_that_was_stopped_goes_on_as_a_retry(site: LocalSite, db: 
     assert read(db, "select reason, reopened, finished from runs") == [("limit_pages", None, 1)]
 
 
+async def test_a_retry_that_was_killed_at_its_very_end_is_ended_by_the_next(site: LocalSite, db: Path) -> None:
+    site.pages["/b"] = 404
+    await tree(site, db).run()
+    site.pages["/b"] = page()
+    await tree(site, db, revive=[]).run()
+    read_write(db, "update runs set finished = 0, ended = null, reason = null, reopened = 'finished'")
+    report = await tree(site, db, revive=[]).run()
+    assert (report.finished, report.reason, report.counts.pages) == (True, "finished", 0)
+    assert read(db, "select finished, reason, reopened from runs") == [(1, "finished", None)]
+
+
 async def test_dead_pages_of_an_unfinished_run_have_to_wait(site: LocalSite, db: Path) -> None:
     one = tree(site, db)
     one.stop("SIGTERM")

@@ -178,6 +178,7 @@ def _crawl(one: Crawl, quiet: bool, summary: bool | None) -> None:
         report = _run(one, live=human and not (one.output == "-" and sys.stdout.isatty()))
     except (asyncio.CancelledError, KeyboardInterrupt):
         print(f"Stopped at once. {RESUMES}", file=sys.stderr)
+        end_within(LAST)
         raise typer.Exit(Exit.LEFT) from None
     if report.reason == NOTHING:
         if not quiet:

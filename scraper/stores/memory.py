@@ -120,7 +120,8 @@ class MemoryStore:
         if number not in self.memory.ended:
             if number not in self.memory.reopened:
                 raise UsageError(f"run {number} is not finished; go on with it first")
-            return self._resume(now), sum(page.state in ("due", "retry") for page in self.memory.pages.values())
+            left = sum(page.state in ("due", "retry") for page in self.memory.pages.values())
+            return self._resume(now), max(left, 1)  # with no page left its end has still to be written
         run = msgspec.structs.replace(self.run, resumed=True, reopened=self.memory.ended[number])
         dead = [
             page

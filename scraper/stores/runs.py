@@ -92,7 +92,8 @@ def revive(
         )
     if not last.finished:
         run = _resume(db, last, scope, now, crashed)
-        return run, db.execute("select count(*) from pages where state in ('due', 'retry')").fetchone()[0]
+        (left,) = db.execute("select count(*) from pages where state in ('due', 'retry')").fetchone()
+        return run, max(left, 1)  # with no page left its end has still to be written
     run = Run(last.id, spider, last.started, resumed=True, reopened=last.reason)
     chosen = " or ".join(["reason glob ?"] * len(reasons)) or "1"
     dead = f"state = 'dead' and run = {last.id} and ({chosen})"
