@@ -18,20 +18,18 @@ from scraper.engine import OVER, Engine
 from scraper.errors import CallbackError, ExportError, OutputError, SpiderError, StoreError, UsageError
 from scraper.expect import judge, parse
 from scraper.export import check_target, export
-from scraper.fetchers.http import HttpFetcher
 from scraper.log import Logger, configure
 from scraper.page import HostLedger, Run, Snapshot, Verdict
+from scraper.parts import build_parts
 from scraper.ports import Clock, Fetcher, Mode, Observer, RetryPolicy, Store, Throttle
 from scraper.process import run_alone
 from scraper.pulse import Pulse
 from scraper.retry import default_policy
-from scraper.robots import RobotsFetcher
 from scraper.session import SessionPool
 from scraper.settings import NAMES, Settings, load
 from scraper.spider import Scope, Spider
 from scraper.stores.sqlite import SqliteStore
 from scraper.tap import Tap
-from scraper.throttle import FixedThrottle
 
 log = Logger("scraper.crawl")
 
@@ -137,7 +135,7 @@ class Crawl:
         self.output = output
         self._store = store
         self._fetcher = fetcher
-        self._throttle = throttle or FixedThrottle(self.settings)
+        self._throttle = throttle
         self._retry = retry or spider.retry_policy or default_policy(self.settings)
         self._clock = clock or SystemClock()
         self._observers = list(observers)
@@ -162,15 +160,9 @@ class Crawl:
                 if late is not None:
                     late.cancel()
             stack.push_async_callback(store.close)
-            fetcher, pool = self._fetcher, None
-            if fetcher is None:
-                pool = SessionPool(settings)
-                stack.push_async_callback(pool.close)
-                fetcher = HttpFetcher(pool, settings)
-                if settings.obey_robots:
-                    fetcher = RobotsFetcher(fetcher, settings)
-            stack.push_async_callback(fetcher.close)
             run, waiting = await self._begin(store)
+            parts = await build_parts(self.spider, settings, store, clock, run, self._fetcher, self._throttle)
+            stack.push_async_callback(parts.close)
             log.debug("run", spider=self.spider.name, run=run.id, resumed=run.resumed)
             if not waiting:
                 return await self._report(store, run, NOTHING)
@@ -178,17 +170,19 @@ class Crawl:
                 spider=self.spider,
                 settings=settings,
                 store=store,
-                fetcher=fetcher,
-                throttle=self._throttle,
+                fetcher=parts.fetcher,
+                throttle=parts.throttle,
                 retry=self._retry,
                 clock=clock,
                 observers=self._observers,
                 before=await store.counts() if run.resumed else None,
                 seeding=not run.reopened,
+                learners=parts.learners,
+                named=parts.named,
             )
             if self._stopped is not None:
                 engine.stop(self._stopped)
-            reason = await self._work(engine, store, run, pool, ends)
+            reason = await self._work(engine, store, run, parts.pool, ends)
             if reason == "finished" and run.reopened is not None:
                 reason = run.reopened  # a sample whose dead pages were tried again is a sample still
             try:
@@ -253,7 +247,7 @@ class Crawl:
             beating.cancel()
             await asyncio.wait([beating])
             with suppress(StoreError):  # after one the store takes no more; that one is being raised
-                await pulse.save_ledger()
+                await pulse.save()
 
     async def _report(self, store: Store, run: Run, reason: str) -> CrawlReport:
         finished = reason in OVER or reason == NOTHING

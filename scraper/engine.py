@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from scraper.errors import FetchError, StoreError
 from scraper.frontier import Frontier
 from scraper.log import Logger
-from scraper.page import Found, Lease, Outcome, Receipt, Retry, Seen, Snapshot
-from scraper.ports import Clock, Fetcher, Observer, RetryPolicy, Store, Throttle, Timer
+from scraper.page import Found, Lease, Note, Outcome, Receipt, Retry, Seen, Snapshot
+from scraper.ports import Clock, Fetcher, Learner, Observer, RetryPolicy, Store, Throttle, Timer
 from scraper.request import Request
 from scraper.settings import Settings
 from scraper.spider import Scope, Spider, seeds
@@ -41,7 +41,8 @@ class Engine:
     """One crawl, from its first seed to its last commit. ``run`` it once.
 
     ``before`` are the counts of earlier processes of the run: a limit is one of the run. With ``seeding`` False
-    ``start()`` is not asked: what the store has due is all there is to do.
+    ``start()`` is not asked: what the store has due is all there is to do. ``learners`` are asked for notes before
+    each commit; ``named`` is told the URL of each seed, before it may be fetched.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class Engine:
         observers: Sequence[Observer] = (),
         before: Snapshot | None = None,
         seeding: bool = True,
+        learners: Sequence[Learner] = (),
+        named: Callable[[str], object] | None = None,
     ) -> None:
         before = before if before is not None else Snapshot()
         self._spider = spider
@@ -77,7 +80,9 @@ class Engine:
             hungry=self._wake.set,
             allowance=max(0, settings.limit_pages - before.pages - before.dead) if settings.limit_pages else None,
         )
-        self.writer = Writer(store, clock, self._committed)
+        self._learners = learners
+        self._named = named
+        self.writer = Writer(store, clock, self._committed, notes=self.notes)
         self._visitor = Visitor(spider, self._scope, settings, fetcher, retry, clock, self._free, store.reading)
         self._workers: list[asyncio.Task[None]] = []
         self._visiting: dict[int, Lease] = {}
@@ -149,6 +154,10 @@ class Engine:
         """Why it drains; None while it does not."""
         return self._reason
 
+    def notes(self) -> list[Note]:
+        """What was learnt of the hosts since the last call."""
+        return [note for learner in self._learners for note in learner.notes()]
+
     def snapshot(self) -> Snapshot:
         """This process's counters now."""
         return self.stats.snapshot(self._clock.monotonic(), self.frontier.in_flight, self.frontier.queued)
@@ -162,6 +171,8 @@ class Engine:
             async with aclosing(seeds(self._spider)) as requests:
                 async for request in requests:
                     self._scope.prepare(request, f"seed:{number}")
+                    if self._named is not None:
+                        self._named(request.url)
                     number += 1
                     self._seeds.append(request)
                     idle = not (self.frontier.queued or self.frontier.in_flight)
@@ -246,6 +257,10 @@ class Engine:
         while (lease := await self.frontier.next()) is not None:
             self._visiting[number] = lease
             outcome = await self._visitor.visit(lease, number)
+            if outcome is None:
+                del self._visiting[number]
+                self.frontier.postpone(lease)
+                continue
             self._note(lease, outcome)
             if isinstance(outcome, Retry):
                 self.frontier.allow()

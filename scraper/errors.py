@@ -10,7 +10,12 @@ ScraperError                     everything below; may carry the Request it is a
 ├── FetchError                   no usable response for a request
 │   ├── ConnectError             no connection: refused, unreachable
 │   │   ├── DnsError             the name does not resolve
+│   │   ├── AddressDenied        a private address, of a host that the spider did not name
+│   │   ├── HostDown             given up: it has not answered for breaker_patience
 │   │   ├── TlsError             the handshake or the certificate failed
+│   │   │   ├── CertificateExpired    its dates are over, or yet to come
+│   │   │   ├── CertificateUntrusted  self-signed, or of an unknown authority
+│   │   │   └── CertificateWrongHost  it is for another name
 │   │   ├── ProxyError           the proxy refused
 │   │   └── ConnectTimeout       no connection within connect_timeout
 │   ├── ReadError                connected, but no whole response
@@ -25,9 +30,12 @@ ScraperError                     everything below; may carry the Request it is a
 │   ├── StatusError              an error status that nobody asked to see
 │   ├── RedirectError            too many hops, or no usable Location
 │   └── RobotsDenied             robots.txt says no (or could not be had)
+├── Postponed                    no failure: the host must not be asked yet, so the page waits in its slot
 ├── ParseError                   the body is not what the spider took it for
-│   └── NestingError             nested so deeply that parsing would stall
+│   ├── NestingError             nested so deeply that parsing would stall
+│   └── ContentError             css() of what is not HTML, json() of what is not JSON, and the like
 ├── CallbackError                a callback raised, or yielded what is neither item nor Request
+│   └── TooManyResults           one page gave more than max_results links and items
 └── StoreError                   the database failed; the crawl stops and can be resumed
     ├── StoreLocked              another run holds this database
     └── StoreBusy                locked by another program for longer than we wait
@@ -98,9 +106,31 @@ class DnsError(ConnectError):
     reason = "dns"
 
 
+class AddressDenied(ConnectError):
+    reason = "private address"
+    transient = False
+
+
+class HostDown(ConnectError):
+    reason = "host down"
+    transient = False
+
+
 class TlsError(ConnectError):
     reason = "tls"
     transient = False  # a bad certificate does not heal within a retry
+
+
+class CertificateExpired(TlsError):
+    reason = "tls expired"
+
+
+class CertificateUntrusted(TlsError):
+    reason = "tls untrusted"
+
+
+class CertificateWrongHost(TlsError):
+    reason = "tls wrong host"
 
 
 class ProxyError(ConnectError):
@@ -176,6 +206,11 @@ class RobotsDenied(FetchError):
     reason = "robots"
 
 
+class Postponed(ScraperError):
+    """Raised by a fetcher that may not ask yet. No attempt is counted: the lease goes back to its host's slot, whose
+    limits say when."""
+
+
 class ParseError(ScraperError):
     """The body is not what the spider took it for."""
 
@@ -186,8 +221,18 @@ class NestingError(ParseError):
     reason: ClassVar[str] = "nesting"
 
 
+class ContentError(ParseError):
+    """The body is of another type than the one it is read as."""
+
+    reason: ClassVar[str] = "content type"
+
+
 class CallbackError(ScraperError):
     """A callback raised, or yielded what is neither an item nor a Request."""
+
+
+class TooManyResults(CallbackError):
+    """One page gave more links and items than ``max_results``."""
 
 
 class StoreError(ScraperError):

@@ -212,6 +212,12 @@ class Frontier:
         self._settle(slot, now)
         self._wake()
 
+    def postpone(self, lease: Lease) -> None:
+        """The page could not be asked for yet: it waits in its slot again, as if it had not been taken."""
+        self.done(lease)
+        self.allow()
+        self.push([lease])
+
     def allow(self) -> None:
         """One visit more: one that began did not finish its page."""
         if self.allowance is not None:

@@ -123,6 +123,18 @@ class Dead(Struct):
 Outcome = Done | Retry | Dead
 
 
+class Note(Struct):
+    """Something learnt about a host that the next crawl should know: cookies, robots.txt, how hard it may be asked.
+
+    ``kind`` and ``key`` name it, ``value`` is text (None: forget it), ``until`` epoch seconds.
+    """
+
+    kind: str
+    key: str
+    value: str | None
+    until: float
+
+
 class Receipt(Struct):
     """What a commit did with one outcome. ``applied`` is False for a stale lease: nothing was written."""
 
@@ -154,6 +166,8 @@ class Run(Struct, frozen=True):
     started: float
     resumed: bool
     reopened: str | None = None
+    asked_until: float | None = None
+    """Epoch seconds after which no process before this one has sent a request; None when there was none."""
 
 
 class Figures(Struct):

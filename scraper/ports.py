@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from scraper.errors import FetchError
-from scraper.page import Figures, HostLedger, HostLimits, Lease, Outcome, Receipt, Run, Seen, Snapshot, Verdict
+from scraper.page import Figures, HostLedger, HostLimits, Lease, Note, Outcome, Receipt, Run, Seen, Snapshot, Verdict
 from scraper.request import Request
 from scraper.response import Response
 
@@ -107,11 +107,20 @@ class Store(Protocol):
     async def next_due(self, now: float) -> float | None:
         """The earliest date after ``now`` at which a page that waits is due; None when none waits."""
 
-    async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
-        """Finish pages: state, links, items of all of them in one transaction, or none of it.
+    async def commit(self, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note] = ()) -> list[Receipt]:
+        """Finish pages: state, links, items of all of them and the notes in one transaction, or none of it.
 
         A stale lease changes nothing and its Receipt says so; committing twice writes once.
         """
+
+    async def save_notes(self, notes: Sequence[Note]) -> None:
+        """Keep notes, each in the place of an earlier one of its kind and key."""
+
+    async def notes(self, kind: str, now: float, keys: Collection[str] | None = None) -> dict[str, Note]:
+        """The notes of a kind that are not out of date at ``now``, by key; only those of ``keys``."""
+
+    async def seed_hosts(self, most: int = 10_000) -> list[str]:
+        """Hosts of pages that no page revealed: the spider named them."""
 
     async def save_ledger(self, ledger: Sequence[HostLedger]) -> None:
         """Add these counts to the run's ledger."""
@@ -133,10 +142,17 @@ class Fetcher(Protocol):
     """Turns a Request into a Response, or raises FetchError. Wrap one to extend it."""
 
     async def fetch(self, request: Request) -> Response:
-        """One request, one answer; redirects are not followed. Raises FetchError (and only that)."""
+        """One request, one answer; redirects are not followed. Raises FetchError or Postponed (and only those)."""
 
     async def close(self) -> None:
         """Free what it holds."""
+
+
+class Learner(Protocol):
+    """What remembers something of the hosts from one crawl to the next."""
+
+    def notes(self) -> list[Note]:
+        """What is new since the last call; it is committed with the pages that are finished next."""
 
 
 class Throttle(Protocol):

@@ -47,10 +47,12 @@ class Pulse:
     async def beat(self) -> None:
         """One sign of life, now."""
         await self._store.beat(msgspec.json.encode(self._status()).decode(), self._clock.time())
-        await self.save_ledger()
+        await self.save()
 
-    async def save_ledger(self) -> None:
-        """What the pool has counted since the last time."""
+    async def save(self) -> None:
+        """What the pool has counted, and what was learnt of the hosts, since the last time."""
+        if notes := self._engine.notes():
+            await self._store.save_notes(notes)
         if self._pool is not None and (counts := self._pool.take()):
             await self._store.save_ledger(counts)
 

@@ -6,10 +6,11 @@ process and read by anything that reads SQLite.
 
 from __future__ import annotations
 
+import difflib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,6 +19,20 @@ from scraper.url import canonical, fingerprint
 
 CallbackRef = str | Callable[..., Any] | None
 """A method name, a method of the spider, or None for ``parse``."""
+
+OPTIONS: dict[str, type | tuple[type, ...]] = {
+    "cookies": bool,
+    "cookiejar": str,
+    "auth": str,
+    "proxy": str,
+    "obey_robots": bool,
+    "resend": bool,
+    "stream_to": str,
+    "max_body_size": int,
+}
+"""What a request may be given besides its own arguments, and the type of each. None is as if it were not given."""
+
+ARGUMENTS = ("url callback method headers body cookies meta cb_kwargs priority dont_filter errback").split()
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.decode
@@ -32,12 +47,20 @@ class Request:
         method: HTTP method, upper-cased.
         headers: added to the crawl's headers for this request only.
         body: bytes, or str sent as UTF-8.
-        cookies: name to value, sent with this request only.
+        cookies: name to value, sent with this request only; False: no cookies at all, and none are kept.
         meta: JSON values carried to the Response (``response.meta``) and across restarts.
         cb_kwargs: JSON values given to the callback as keyword arguments.
         priority: higher goes first; equal ones in the order of discovery.
         dont_filter: fetch even when the same request was seen before in this run.
         errback: method (or name) called as ``errback(request, error)`` when the page is given up.
+        options: the arguments below, by name; kept in ``options`` as a dict, None when there are none.
+        cookiejar: name of the jar that this request's cookies come from and go to; a spider may have several.
+        auth: ``user:password`` (Basic) or ``Bearer <token>``, for the origin of this URL only.
+        proxy: URL of the proxy for this request; empty for none at all.
+        obey_robots: False asks without robots.txt, whatever the setting says.
+        resend: True sends it again, whatever its method, when its reused connection turns out to be closed.
+        stream_to: a file below the setting ``files`` that the body is written to while it arrives.
+        max_body_size: bytes, in place of the setting.
 
     Raises:
         RequestError: the URL is not an absolute http(s) URL, or another argument is of the wrong type.
@@ -54,6 +77,7 @@ class Request:
         "errback",
         "headers",
         "method",
+        "options",
         "priority",
         "salt",
         "stored",
@@ -68,12 +92,13 @@ class Request:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: bytes | str | None = None,
-        cookies: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | Literal[False] | None = None,
         meta: dict[str, Any] | None = None,
         cb_kwargs: dict[str, Any] | None = None,
         priority: int = 0,
         dont_filter: bool = False,
         errback: CallbackRef = None,
+        **options: Any,
     ) -> None:
         found = canonical(url) if isinstance(url, str) else None
         if found is None:
@@ -88,12 +113,15 @@ class Request:
         self.method = method.upper()
         self.headers = _pairs(headers, "headers", found) if headers else None
         self.body = body.encode() if isinstance(body, str) else body
+        if cookies is False:  # kept with the options: ``cookies`` are what is sent
+            options["cookies"] = cookies
         self.cookies = _pairs(cookies, "cookies", found) if cookies else None
         self._meta = _named(meta, "meta", found) if meta else None
         self.cb_kwargs = _named(cb_kwargs, "cb_kwargs", found) if cb_kwargs else None
         self.priority = priority
         self.dont_filter = dont_filter
         self.errback = errback
+        self.options = check_options(options, found) if options else None
         self.depth = 0
         self.salt = ""
         self.stored: str | None = None
@@ -120,11 +148,9 @@ class Request:
 
         Raises RequestError for a bad argument.
         """
-        given: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("url callback method headers body cookies meta cb_kwargs priority dont_filter errback".split())
-        }
-        unknown = changes.keys() - given.keys()
+        given: dict[str, Any] = {name: getattr(self, name) for name in ARGUMENTS}
+        given |= self.options or {}
+        unknown = changes.keys() - given.keys() - OPTIONS.keys()
         if unknown:
             raise RequestError(f"Request.replace() knows no argument {', '.join(sorted(unknown))}")
         return Request(**(given | changes))
@@ -139,7 +165,7 @@ def link(url: str, callback: CallbackRef = None) -> Request:
     request.url = url
     request.callback = callback
     request.method = "GET"
-    request.headers = request.body = request.cookies = request._meta = request.cb_kwargs = None
+    request.headers = request.body = request.cookies = request._meta = request.cb_kwargs = request.options = None
     request.priority = request.depth = 0
     request.dont_filter = False
     request.errback = None
@@ -159,6 +185,7 @@ def is_plain(request: Request) -> bool:
         or request.cb_kwargs
         or request.dont_filter
         or request.errback
+        or request.options
         or request.salt
         or request.trail
     )
@@ -192,6 +219,8 @@ def to_json(request: Request) -> str | None:
         extra["dont_filter"] = True
     if request.errback:
         extra["errback"] = request.errback
+    if request.options:
+        extra["options"] = request.options
     if request.salt:
         extra["salt"] = request.salt
     if request.trail:
@@ -215,6 +244,18 @@ def from_json(url: str, callback: str | None, priority: int, depth: int, extra: 
             else:
                 setattr(request, name, value)
     return request
+
+
+def check_options(options: Mapping[str, Any], url: str) -> dict[str, Any] | None:
+    """Those that are given. Raises RequestError for an unknown one, or one of the wrong type."""
+    for name, value in options.items():
+        if name not in OPTIONS:
+            near = difflib.get_close_matches(name, [*OPTIONS, *ARGUMENTS], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(OPTIONS)}"
+            raise RequestError(f"Request for {url} knows no argument {name!r}; {hint}")
+        if value is not None and not isinstance(value, OPTIONS[name]):
+            raise RequestError(f"{name} of {url} must be a {OPTIONS[name]}: {value!r:.80}")
+    return {name: value for name, value in options.items() if value is not None} or None
 
 
 def _pairs(given: Any, what: str, url: str) -> dict[str, str]:

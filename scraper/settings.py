@@ -26,6 +26,21 @@ Status = Annotated[int, msgspec.Meta(ge=100, le=999)]
 VERSION = "0.1.0"
 
 
+class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is different for some hosts; what is None is as for all others.
+
+    ``cap``: requests at once; ``delay``: seconds between their starts, ``jitter`` its random stretch;
+    ``verify_tls``: False takes any certificate; ``auth``: ``user:password`` (Basic, RFC 7617) or ``Bearer <token>``
+    (RFC 6750), sent to these hosts and to no other.
+    """
+
+    cap: Positive | None = None
+    delay: Seconds | None = None
+    jitter: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
+    verify_tls: bool | None = None
+    auth: str | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of one crawl; times in seconds, sizes in bytes."""
 
@@ -34,14 +49,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     concurrency_per_host: Positive = 8
     delay: Seconds = 0.0
     jitter: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.5
+    hosts: dict[str, Host] = {}
+    slot_by: Literal["host", "domain", "ip"] = "host"
+    adaptive: bool = True
+    breaker_failures: Count = 10
+    breaker_pause: SomeSeconds = 10.0
+    breaker_max_pause: SomeSeconds = 300.0
+    breaker_patience: Seconds = 900.0
     # what is fetched
     obey_robots: bool = True
+    robots_agent: str | None = None
+    crawl_delay_max: Seconds = 60.0
+    obey_nofollow: bool = False
     max_depth: Count = 0
     max_redirects: Count = 20
+    meta_refresh: bool = False
     max_url_length: Count = 4096
+    max_path_repeats: Count = 10
+    max_pages_per_host: Count = 0
+    allow_private: tuple[str, ...] | Literal["all"] = ()
     handle_statuses: tuple[Status, ...] | Literal["all"] = ()
     limit_pages: Count = 0
     limit_items: Count = 0
+    max_results: Positive = 100_000
+    max_item_size: Positive = 4 * 1024 * 1024
+    watchdog: Seconds = 5.0
     # runs
     if_running: Literal["exit", "wait", "replace"] = "exit"
     deadline: Seconds = 0.0
@@ -56,8 +88,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body_size: Positive = 16 * 1024 * 1024
     user_agent: str = f"scraper/{VERSION}"
     headers: dict[str, str] = {}
+    cookies: bool = True
+    auth: str | None = None
     verify_tls: bool = True
     proxy: str | None = None
+    proxies: tuple[str, ...] = ()
+    proxy_env: bool = True
+    proxy_rest: Seconds = 60.0
+    bind_address: str | None = None
+    resend_unsafe: bool = False
     trace_connections: bool = False
     # retries
     retry_attempts: Positive = 4
@@ -67,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # where things are
     spiders: str = "spiders"
     data: str = "data"
+    files: str = "data/files"
     # what is said
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
@@ -80,14 +120,24 @@ NAMES = tuple(Settings.__struct_fields__)
 SCRAPY_NAMES = {
     "CONCURRENT_REQUESTS": "concurrency",
     "CONCURRENT_REQUESTS_PER_DOMAIN": "concurrency_per_host",
-    "CONCURRENT_REQUESTS_PER_IP": "concurrency_per_host",
+    "CONCURRENT_REQUESTS_PER_IP": "slot_by",
     "DOWNLOAD_DELAY": "delay",
     "RANDOMIZE_DOWNLOAD_DELAY": "jitter",
     "ROBOTSTXT_OBEY": "obey_robots",
-    "ROBOTSTXT_USER_AGENT": "user_agent",
+    "ROBOTSTXT_USER_AGENT": "robots_agent",
     "DEPTH_LIMIT": "max_depth",
     "URLLENGTH_LIMIT": "max_url_length",
     "REDIRECT_MAX_TIMES": "max_redirects",
+    "METAREFRESH_ENABLED": "meta_refresh",
+    "AUTOTHROTTLE_ENABLED": "adaptive",
+    "AUTOTHROTTLE_START_DELAY": "delay",
+    "AUTOTHROTTLE_MAX_DELAY": "crawl_delay_max",
+    "AUTOTHROTTLE_TARGET_CONCURRENCY": "concurrency_per_host",
+    "DOWNLOAD_SLOTS": "hosts",
+    "COOKIES_ENABLED": "cookies",
+    "HTTPPROXY_ENABLED": "proxy_env",
+    "DOWNLOAD_BIND_ADDRESS": "bind_address",
+    "FILES_STORE": "files",
     "HTTPERROR_ALLOWED_CODES": "handle_statuses",
     "HTTPERROR_ALLOW_ALL": "handle_statuses",
     "CLOSESPIDER_PAGECOUNT": "limit_pages",

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from scraper.errors import CallbackError, FetchError, NestingError, ParseError, StatusError
+from scraper.errors import CallbackError, FetchError, NestingError, ParseError, Postponed, StatusError
 from scraper.log import Logger
 from scraper.page import Dead, Done, Found, Lease, Outcome, Retry, Seen
 from scraper.ports import Clock, Fetcher, RetryPolicy
@@ -67,8 +67,11 @@ class Visitor:
     def close(self) -> None:
         self._parsers.shutdown(wait=False, cancel_futures=True)
 
-    async def visit(self, lease: Lease, worker: int) -> Outcome:
-        """One lease to one outcome. Raises only CancelledError, and only when it is cancelled from outside."""
+    async def visit(self, lease: Lease, worker: int) -> Outcome | None:
+        """One lease to one outcome; None when the page has to wait, and nothing was freed.
+
+        Raises only CancelledError, and only when it is cancelled from outside.
+        """
         begun = self._clock.monotonic()
         seen: Seen | None = None
         error: FetchError | None = None
@@ -89,6 +92,8 @@ class Visitor:
                     self._reading(worker, 0)
         except FetchError as failure:
             error = failure
+        except Postponed:
+            return None
         except (Exception, asyncio.CancelledError) as failure:
             if not free:  # the fetcher broke its word, or we are to stop
                 seen = Seen(elapsed=self._clock.monotonic() - begun, keepalive=False)

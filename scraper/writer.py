@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from scraper.page import Outcome, Receipt
+from scraper.page import Note, Outcome, Receipt
 from scraper.ports import Clock, Store, Timer
 
 GROUP = 200
@@ -31,6 +31,7 @@ class Writer:
         group: outcomes that are worth a commit at once.
         linger: seconds the first outcome of a group waits at most.
         bound: outcomes that may be uncommitted before ``put`` waits.
+        notes: asked before each commit for what is to be written with it.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Writer:
         group: int = GROUP // 2,
         linger: float = 0.1,
         bound: int = GROUP,
+        notes: Callable[[], Sequence[Note]] = tuple,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -49,6 +51,7 @@ class Writer:
         self._group = group
         self._linger = linger
         self._bound = bound
+        self._notes = notes
         self._waiting: list[Outcome] = []
         self._writing = 0
         self._timer: Timer | None = None
@@ -98,7 +101,7 @@ class Writer:
             group, self._waiting = self._waiting, []
             if group:
                 self._writing = len(group)
-                receipts = await self._store.commit(group, self._clock.time())
+                receipts = await self._store.commit(group, self._clock.time(), self._notes())
                 await self._committed(group, receipts)
                 self._writing = 0
                 self._space.set()

@@ -13,7 +13,7 @@ import scraper.stores.links
 from scraper.clock import SystemClock
 from scraper.engine import Engine
 from scraper.errors import RequestError, SpiderError, StoreError
-from scraper.page import Lease, Outcome, Receipt, Retry
+from scraper.page import Lease, Note, Outcome, Receipt, Retry
 from scraper.request import Request
 from scraper.response import Response
 from scraper.retry import RetryPolicy, default_policy
@@ -196,9 +196,9 @@ class Dawdling(MemoryStore):
         self.clock.advance(dawdle)
         return leases
 
-    async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
+    async def commit(self, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note] = ()) -> list[Receipt]:
         self.committing = True
-        receipts = await super().commit(outcomes, now)
+        receipts = await super().commit(outcomes, now, notes)
         self.committing = False
         if any(isinstance(outcome, Retry) for outcome in outcomes):
             self.dawdle = 15.0  # longer than the wait for the retry
@@ -266,7 +266,7 @@ async def test_seeds_that_cannot_be_are_the_callers_error(start: Any, error: typ
 
 async def test_store_error_ends_the_crawl_and_nothing_hangs() -> None:
     class Broken(MemoryStore):
-        async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
+        async def commit(self, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note] = ()) -> list[Receipt]:
             raise StoreError("disk full")
 
     with pytest.raises(StoreError, match="disk full"):
@@ -282,9 +282,9 @@ async def test_slow_store_slows_the_workers() -> None:
             super().__init__()
             self.gate = asyncio.Event()
 
-        async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
+        async def commit(self, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note] = ()) -> list[Receipt]:
             await self.gate.wait()
-            return await super().commit(outcomes, now)
+            return await super().commit(outcomes, now, notes)
 
     store, site = Slow(), Endless()
     seeds = [SITE + str(n) for n in range(10_000, 13_000)]

@@ -97,6 +97,8 @@ def shown(kind: msgspec.inspect.Type) -> str:
         return " or ".join([", ".join(values[:-1]), values[-1]] if len(values) > 1 else values)
     if isinstance(kind, msgspec.inspect.VarTupleType):
         return f"list of {shown(kind.item_type)}"
+    if isinstance(kind, msgspec.inspect.StructType):
+        return kind.cls.__name__
     if isinstance(kind, msgspec.inspect.DictType):
         return f"table of {shown(kind.value_type)}"
     if isinstance(kind, msgspec.inspect.UnionType):

@@ -133,7 +133,7 @@ async def test_a_newer_database_is_refused_and_stays_as_it_is(path: Path, opened
     db.close()
     before = content(path)
     with pytest.raises(
-        UsageError, match=r"spider\.db: it was written by a newer scraper \(schema 3, here 2\); upgrade"
+        UsageError, match=r"spider\.db: it was written by a newer scraper \(schema 4, here 3\); upgrade"
     ):
         await opened(path)
     assert content(path) == before

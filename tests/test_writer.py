@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scraper.errors import StoreError
-from scraper.page import Done, Found, Lease, Outcome, Receipt, Seen
+from scraper.page import Done, Found, Lease, Note, Outcome, Receipt, Seen
 from scraper.request import Request
 from scraper.stores.memory import MemoryStore
 from scraper.testing import FakeClock
@@ -24,7 +24,7 @@ class SlowStore(MemoryStore):
         self.gate.set()
         self.error: Exception | None = None
 
-    async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
+    async def commit(self, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note] = ()) -> list[Receipt]:
         self.groups.append(len(outcomes))
         await self.gate.wait()
         if self.error is not None:

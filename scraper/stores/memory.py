@@ -20,6 +20,7 @@ from scraper.page import (
     HostLedger,
     Item,
     Lease,
+    Note,
     Outcome,
     Receipt,
     Reject,
@@ -41,6 +42,7 @@ class Page:
     url: str
     stored: tuple[str, str | None, int, int, str | None]
     run: int
+    found_on: int | None
     state: str = "due"
     due: float = 0.0
     attempts: int = 0
@@ -66,6 +68,9 @@ class Memory:
     kinds: dict[int, Counter[str]] = field(default_factory=dict)
     fills: dict[int, Counter[tuple[str, str]]] = field(default_factory=dict)
     ledger: dict[tuple[int, str], HostLedger] = field(default_factory=dict)
+    notes: dict[tuple[str, str], Note] = field(default_factory=dict)
+    working: bool = False
+    asked_until: float | None = None
     owned: bool = False
 
 
@@ -96,6 +101,7 @@ class MemoryStore:
         self._held.clear()
         self._check(spider)
         runs = self.memory.runs
+        self._asked(now)
         unfinished = bool(runs) and runs[-1].id not in self.memory.ended
         if mode == "resume" and not unfinished:
             raise UsageError("there is no unfinished run to resume; begin a new one")
@@ -104,7 +110,7 @@ class MemoryStore:
         if unfinished:
             self.memory.ended[runs[-1].id] = "abandoned"
         self._leave()
-        runs.append(Run(len(runs) + 1, spider, now, resumed=False))
+        runs.append(Run(len(runs) + 1, spider, now, resumed=False, asked_until=self.memory.asked_until))
         for figures in (self.memory.counters, self.memory.kinds, self.memory.fills):
             figures[self.run.id] = Counter()
         return self.run
@@ -116,13 +122,15 @@ class MemoryStore:
         self._check(spider)
         if not self.memory.runs:
             raise UsageError("there is no run yet; begin one")
+        self._asked(now)
         number = self.run.id
         if number not in self.memory.ended:
             if number not in self.memory.reopened:
                 raise UsageError(f"run {number} is not finished; go on with it first")
             left = sum(page.state in ("due", "retry") for page in self.memory.pages.values())
             return self._resume(now), max(left, 1)  # with no page left its end has still to be written
-        run = msgspec.structs.replace(self.run, resumed=True, reopened=self.memory.ended[number])
+        reason, asked_until = self.memory.ended[number], self.memory.asked_until
+        run = msgspec.structs.replace(self.run, resumed=True, reopened=reason, asked_until=asked_until)
         dead = [
             page
             for page in self.memory.pages.values()
@@ -141,7 +149,14 @@ class MemoryStore:
 
     def _resume(self, now: float) -> Run:
         self._keep_dates(now)
-        return msgspec.structs.replace(self.run, resumed=True, reopened=self.memory.reopened.get(self.run.id))
+        reopened, asked_until = self.memory.reopened.get(self.run.id), self.memory.asked_until
+        return msgspec.structs.replace(self.run, resumed=True, reopened=reopened, asked_until=asked_until)
+
+    def _asked(self, now: float) -> None:
+        """Of a process that was killed it is only known that it is over now."""
+        if self.memory.working:
+            self.memory.asked_until = now
+        self.memory.working = True
 
     def _leave(self) -> None:
         for page in self.memory.pages.values():
@@ -175,6 +190,7 @@ class MemoryStore:
                 page.due, page.written = now + max(page.due - page.written, 0.0), now
 
     async def finish(self, reason: str, now: float, finished: bool, verdicts: Sequence[Verdict] | None = None) -> None:
+        self.memory.working, self.memory.asked_until = False, now
         if finished:
             self.memory.ended[self.run.id] = reason
             self.memory.reopened.pop(self.run.id, None)
@@ -200,6 +216,9 @@ class MemoryStore:
         """Memory ends with its process."""
 
     async def add(self, requests: Sequence[Request], now: float) -> int:
+        return self._add(requests, None)
+
+    def _add(self, requests: Sequence[Request], found_on: int | None) -> int:
         new = 0
         for request in requests:
             fp, run = request.fingerprint, self.run.id
@@ -208,7 +227,8 @@ class MemoryStore:
                 continue
             stored = (request.url, request.callback, request.priority, request.depth, to_json(request))
             number = known.id if known is not None else len(self.memory.pages) + 1
-            self.memory.pages[fp] = Page(number, request.url, stored, run)  # type: ignore[arg-type]
+            known_on = known.found_on if known is not None else found_on
+            self.memory.pages[fp] = Page(number, request.url, stored, run, known_on)  # type: ignore[arg-type]
             new += 1
         self.memory.counters[self.run.id]["links"] += new
         return new
@@ -242,7 +262,7 @@ class MemoryStore:
     async def next_due(self, now: float) -> float | None:
         return min((p.due for p in self.memory.pages.values() if p.state == "retry" and p.due > now), default=None)
 
-    async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
+    async def commit(self, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note] = ()) -> list[Receipt]:
         for outcome in outcomes:  # whatever may fail fails here, before anything is changed
             if not isinstance(outcome, Retry):
                 for request in outcome.found.links:
@@ -256,6 +276,7 @@ class MemoryStore:
                 del self._held[outcome.lease.page]
                 receipt.new_links = await self._finish(rows[outcome.lease.page], outcome, now)
             receipts.append(receipt)
+        await self.save_notes(notes)
         return receipts
 
     async def _finish(self, page: Page, outcome: Outcome, now: float) -> int:
@@ -281,7 +302,7 @@ class MemoryStore:
             self.memory.rejects[page.id, ordinal] = reject
         counters["items"] += len(outcome.found.items)
         counters["rejects"] += len(outcome.found.rejects)
-        return await self.add(outcome.found.links, now)
+        return self._add(outcome.found.links, page.id)
 
     def _put(self, item: Item, page: Page, ordinal: int) -> None:
         key = item.key if item.key is not None else f"{page.id}.{ordinal}"
@@ -291,6 +312,22 @@ class MemoryStore:
         self.memory.kinds[self.run.id][item.kind] += 1
         self.memory.fills[self.run.id].update((item.kind, name) for name in item.fields if name not in item.empty)
         self.memory.items[item.kind, key] = StoredItem(item.kind, key, data, page.url, first, self.run.id)
+
+    async def save_notes(self, notes: Sequence[Note]) -> None:
+        for note in notes:
+            self.memory.notes[note.kind, note.key] = note
+            if note.value is None:
+                del self.memory.notes[note.kind, note.key]
+
+    async def notes(self, kind: str, now: float, keys: Collection[str] | None = None) -> dict[str, Note]:
+        return {
+            key: note
+            for (each, key), note in self.memory.notes.items()
+            if each == kind and note.until > now and (keys is None or key in keys)
+        }
+
+    async def seed_hosts(self, most: int = 10_000) -> list[str]:
+        return list({host_of(page.url): None for page in self.memory.pages.values() if page.found_on is None})[:most]
 
     async def save_ledger(self, ledger: Sequence[HostLedger]) -> None:
         for each in ledger:

@@ -16,6 +16,7 @@ import msgspec
 from scraper.errors import UsageError
 from scraper.page import Figures, HostLedger, Run, Verdict
 from scraper.ports import Mode
+from scraper.stores import notes
 
 KEPT_RUNS = 20
 """Runs whose attempts and drops are kept: a schedule that runs for years must not fill the disk with them."""
@@ -53,11 +54,13 @@ def begin(
     Raises UsageError for the file of another spider, and for a run to resume that is not there.
     """
     last = _last(db, spider, where)
+    asked_until = _asked_until(db, now)
+    notes.sweep(db, now)
     unfinished = last is not None and not last.finished
     if mode == "resume" and not unfinished:
         raise UsageError(f"{where} has no unfinished run to resume; leave --resume out to begin a new one")
     if last is not None and unfinished and mode != "fresh":
-        return _resume(db, last, scope, now, crashed)
+        return _resume(db, last, scope, now, crashed, asked_until)
     if last is not None and unfinished:
         abandon = "update runs set ended = coalesce(ended, ?), reason = 'abandoned', finished = 1 where id = ?"
         db.execute(abandon, (now, last.id))
@@ -66,7 +69,7 @@ def begin(
     run = row.lastrowid or 0
     for table in ("attempts", "drops", "dropped"):
         db.execute(f"delete from {table} where run <= ?", (run - KEPT_RUNS,))
-    return Run(run, spider, now, resumed=False)
+    return Run(run, spider, now, resumed=False, asked_until=asked_until)
 
 
 def revive(
@@ -83,6 +86,7 @@ def revive(
     A revival that was stopped goes on as it is. Raises UsageError for a run that has not come to its end.
     """
     last = _last(db, spider, where)
+    asked_until = _asked_until(db, now)
     if last is None:
         raise UsageError(f"{where} has no run yet; begin one with: scraper crawl {spider}")
     if not last.finished and last.reopened is None:
@@ -91,10 +95,10 @@ def revive(
             "its dead pages can be tried again after that"
         )
     if not last.finished:
-        run = _resume(db, last, scope, now, crashed)
+        run = _resume(db, last, scope, now, crashed, asked_until)
         (left,) = db.execute("select count(*) from pages where state in ('due', 'retry')").fetchone()
         return run, max(left, 1)  # with no page left its end has still to be written
-    run = Run(last.id, spider, last.started, resumed=True, reopened=last.reason)
+    run = Run(last.id, spider, last.started, resumed=True, reopened=last.reason, asked_until=asked_until)
     chosen = " or ".join(["reason glob ?"] * len(reasons)) or "1"
     dead = f"state = 'dead' and run = {last.id} and ({chosen})"
     if not db.execute(f"select 1 from pages where {dead} limit 1", (*reasons,)).fetchone():
@@ -145,11 +149,24 @@ def _last(db: sqlite3.Connection, spider: str, where: str) -> _Last | None:
     return _Last(*row) if row else None
 
 
-def _resume(db: sqlite3.Connection, last: _Last, scope: str | None, now: float, crashed: Sequence[int]) -> Run:
+def _asked_until(db: sqlite3.Connection, now: float) -> float | None:
+    """After which date no process has asked a host. Of one that was killed it is only known that it is over."""
+    found: tuple[float | None] = db.execute("select max(coalesce(ended, ?)) from runs", (now,)).fetchone()
+    return min(found[0], now) if found[0] is not None else None
+
+
+def _resume(
+    db: sqlite3.Connection,
+    last: _Last,
+    scope: str | None,
+    now: float,
+    crashed: Sequence[int],
+    asked_until: float | None,
+) -> Run:
     db.execute(f"{AGAIN} where id = ?", (scope, last.id))
     _keep_dates(db, now)
     _count_crashes(db, last.spider, last.id, crashed, now)
-    return Run(last.id, last.spider, last.started, resumed=True, reopened=last.reopened)
+    return Run(last.id, last.spider, last.started, resumed=True, reopened=last.reopened, asked_until=asked_until)
 
 
 def _keep_dates(db: sqlite3.Connection, now: float) -> None:

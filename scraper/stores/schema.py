@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from importlib import resources
 
 from scraper.errors import UsageError
 from scraper.stores.items import make_view, quoted, view_name
 from scraper.stores.transaction import transaction
 
-VERSION = 2
-"""``PRAGMA user_version`` of the schema in ``sqlite.sql``; ``upgrade_2.sql`` leads there from 1."""
+VERSION = 3
+"""``PRAGMA user_version`` of the schema in ``sqlite.sql``; ``upgrade_2.sql`` leads from 1 to 2, and so on."""
 
 OURS = frozenset(("pages", "items", "rejects", "fields", "runs", "hosts"))
 """Tables that every version has."""
@@ -50,7 +51,7 @@ def version_of(db: sqlite3.Connection) -> int:
     return version
 
 
-def _to_2(db: sqlite3.Connection) -> None:
+def _upgrade(number: int, db: sqlite3.Connection) -> None:
     """Kinds may be called like the new tables: their views make room, and get their place under another name."""
     fields: dict[str, list[str]] = {}
     for kind, name in db.execute("select kind, name from fields order by kind, ordinal"):
@@ -59,12 +60,12 @@ def _to_2(db: sqlite3.Connection) -> None:
     moved = {kind for kind in fields if view_name(kind) != kind and kind in views}
     for kind in moved:
         db.execute(f"drop view {quoted(kind)}")
-    _run(db, "upgrade_2.sql")
+    _run(db, f"upgrade_{number}.sql")
     for kind in moved:
         make_view(db, kind, fields[kind])
 
 
-_UPGRADES = {2: _to_2}
+_UPGRADES = {number: partial(_upgrade, number) for number in range(2, VERSION + 1)}
 
 
 def _run(db: sqlite3.Connection, script: str) -> None:

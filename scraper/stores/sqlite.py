@@ -18,9 +18,10 @@ from typing import Any
 import msgspec
 
 from scraper.errors import StoreError
-from scraper.page import Dead, Done, Figures, HostLedger, Lease, Outcome, Receipt, Retry, Run, Snapshot, Verdict
+from scraper.page import Dead, Done, Figures, HostLedger, Lease, Note, Outcome, Receipt, Retry, Run, Snapshot, Verdict
 from scraper.ports import Mode, StoredItem, StoredPage
 from scraper.request import Request
+from scraper.stores import notes as note_table
 from scraper.stores import runs
 from scraper.stores.database import Database
 from scraper.stores.history import HistoryTable, storable, was_reused
@@ -206,10 +207,12 @@ class SqliteStore:
         found: tuple[float | None] = await self._db.run(lambda db: db.execute(query, (now,)).fetchone())
         return found[0]
 
-    async def commit(self, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
-        return await self._db.run(lambda db: self._commit(db, outcomes, now))
+    async def commit(self, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note] = ()) -> list[Receipt]:
+        return await self._db.run(lambda db: self._commit(db, outcomes, now, notes))
 
-    def _commit(self, db: sqlite3.Connection, outcomes: Sequence[Outcome], now: float) -> list[Receipt]:
+    def _commit(
+        self, db: sqlite3.Connection, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note]
+    ) -> list[Receipt]:
         run = self.run.id
         receipts: list[Receipt] = []
         pages: list[tuple[Any, ...]] = []
@@ -252,9 +255,20 @@ class SqliteStore:
             counts["links"] = new.total()
             self._items.write(db, run)
             self._history.write(db, run)
+            note_table.save(db, notes)
             db.execute(runs.COUNT, (*counts.values(), run))
         self._leases.end(ended)
         return receipts
+
+    async def save_notes(self, notes: Sequence[Note]) -> None:
+        await self._write(lambda db: note_table.save(db, notes))
+
+    async def notes(self, kind: str, now: float, keys: Collection[str] | None = None) -> dict[str, Note]:
+        return await self._db.run(lambda db: note_table.read(db, kind, now, keys))
+
+    async def seed_hosts(self, most: int = 10_000) -> list[str]:
+        query = "select distinct host from pages where found_on is null limit ?"
+        return [host for (host,) in await self._db.run(partial(_fetch, query, (most,)))]
 
     async def save_ledger(self, ledger: Sequence[HostLedger]) -> None:
         rows = [(self.run.id, each.host, *(getattr(each, name) for name in runs.LEDGER)) for each in ledger]

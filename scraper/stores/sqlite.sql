@@ -130,6 +130,14 @@ create table runs (
     verdicts  text                              -- JSON: each rule, its figure, and whether it was met
 ) strict;
 
+create table notes (             -- what the next crawl should know: cookies, robots.txt, how hard a host may be asked
+    kind  text not null,
+    key   text not null,
+    value text not null,
+    until real not null,                        -- not after this date
+    primary key (kind, key)
+) strict, without rowid;
+
 create table owner (             -- the process that works on the file; no row: nobody does
     id      integer primary key check (id = 1),
     pid     integer not null,

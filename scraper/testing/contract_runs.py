@@ -55,7 +55,7 @@ async def unfinished_run_is_resumed(make: Make) -> None:
     await store.open()
     try:
         again = await store.begin("contract", NOW + 9)
-        assert again == Run(run.id, "contract", NOW, resumed=True)
+        assert again == Run(run.id, "contract", NOW, resumed=True, asked_until=NOW + 1)
         assert await store.add(requests("a"), NOW) == 0
         assert len(await take(store)) == 1
     finally:
