@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from functools import partial
 
 import pytest
@@ -127,7 +128,7 @@ def test_bound_methods_become_names_and_an_errback_may_be_parse():
         "start_urls",
         5,
     ],
-    ids=str,
+    ids=lambda callback: re.sub(r" at 0x\w+", "", str(callback)),
 )
 @pytest.mark.parametrize("what", ["callback", "errback"])
 def test_what_is_no_method_of_the_spider_is_refused(callback, what):
