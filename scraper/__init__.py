@@ -1,5 +1,6 @@
 """A web-scraping framework on pooled keep-alive sessions, exactly-once to the row."""
 
+from scraper.bodies import FormRequest, JsonRequest
 from scraper.crawl import Crawl, CrawlReport, crawl, run, stream
 from scraper.errors import (
     BodyError,
@@ -33,6 +34,8 @@ __all__ = [
     "Crawl",
     "CrawlReport",
     "FetchError",
+    "FormRequest",
+    "JsonRequest",
     "ParseError",
     "ReadError",
     "Request",

@@ -20,14 +20,15 @@ from scraper.expect import judge, parse
 from scraper.export import check_target, export
 from scraper.log import Logger, configure
 from scraper.page import HostLedger, Run, Snapshot, Verdict
-from scraper.parts import build_parts
+from scraper.parts import build_parts, check_parts
 from scraper.ports import Clock, Fetcher, Mode, Observer, RetryPolicy, Store, Throttle
 from scraper.process import run_alone
 from scraper.pulse import Pulse
 from scraper.retry import default_policy
+from scraper.scope import Scope
 from scraper.session import SessionPool
 from scraper.settings import NAMES, Settings, load
-from scraper.spider import Scope, Spider
+from scraper.spider import Spider
 from scraper.stores.sqlite import SqliteStore
 from scraper.tap import Tap
 
@@ -120,6 +121,7 @@ class Crawl:
         self.spider = spider
         self.settings = settings if isinstance(settings, Settings) else load(settings, spider=spider.settings)
         chosen = self.settings
+        check_parts(chosen)
         configure(
             chosen.log_level,
             chosen.log_format,
@@ -179,7 +181,10 @@ class Crawl:
                 seeding=not run.reopened,
                 learners=parts.learners,
                 named=parts.named,
+                group=parts.group,
+                asked_until=run.asked_until,
             )
+            parts.connect(engine.frontier)
             if self._stopped is not None:
                 engine.stop(self._stopped)
             reason = await self._work(engine, store, run, parts.pool, ends)
@@ -218,9 +223,9 @@ class Crawl:
 
     def _scope(self) -> str:
         """What the run follows, as JSON, for those who ask later why a page was not fetched."""
-        names = ("max_depth", "max_url_length", "limit_pages", "limit_items", "obey_robots")
+        limits = "max_depth max_url_length max_path_repeats max_pages_per_host limit_pages limit_items".split()
         domains = Scope(self.spider).domains
-        chosen = {name: getattr(self.settings, name) for name in names}
+        chosen = {name: getattr(self.settings, name) for name in (*limits, "obey_robots")}
         return msgspec.json.encode({"allowed_domains": domains, **chosen}).decode()
 
     async def _work(self, engine: Engine, store: Store, run: Run, pool: SessionPool | None, ends: float | None) -> str:

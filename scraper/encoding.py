@@ -11,7 +11,7 @@ import codecs
 import re
 from functools import cache, lru_cache
 
-__all__ = ["decode", "is_utf8", "label_to_codec", "sniff"]
+__all__ = ["decode", "encode", "is_utf8", "label_to_codec", "sniff"]
 
 # https://encoding.spec.whatwg.org/#names-and-labels: name, then its other labels; deeper lines continue.
 _NAMES_AND_LABELS = """
@@ -154,6 +154,21 @@ def decode(body: bytes, encoding: str) -> str:
     if name in _MULTI_BYTE:
         return body.decode(_PYTHON_CODECS.get(name, name), "replace")
     return codecs.charmap_decode(body, "replace", _table(name))[0]
+
+
+def encode(text: str, encoding: str) -> bytes:
+    """A text as a form sends it in ``encoding`` (any label; an unknown one counts as utf-8).
+
+    What the encoding lacks becomes ``&#N;``. The standard sends UTF-8 in place of UTF-16.
+    """
+    name = label_to_codec(encoding) or "utf-8"
+    if name in ("utf-8", "replacement") or name.startswith("utf-16"):
+        return text.encode("utf-8", "replace")
+    if name in _MULTI_BYTE:
+        return text.encode(_PYTHON_CODECS.get(name, name), "xmlcharrefreplace")
+    # In a table of Python's, U+FFFE stands for a byte that means nothing.
+    table = codecs.charmap_build(_table(name).replace("\ufffd", "\ufffe"))
+    return codecs.charmap_encode(text, "xmlcharrefreplace", table)[0]
 
 
 @cache

@@ -2,7 +2,7 @@
 
     _seed    the spider's first requests into the store
     _feed    leases from the store into the frontier, and the end of the crawl
-    _work    lease after lease to a visitor; as many of these tasks as ``concurrency``
+    _work    lease after lease to a visitor; as many of these tasks as ``Workers`` has
 
 Every part is given; nothing here knows which store, fetcher or policy it has.
 """
@@ -15,16 +15,19 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from scraper.errors import FetchError, StoreError
+from scraper.errors import FetchError, FileError, StoreError
 from scraper.frontier import Frontier
 from scraper.log import Logger
 from scraper.page import Found, Lease, Note, Outcome, Receipt, Retry, Seen, Snapshot
 from scraper.ports import Clock, Fetcher, Learner, Observer, RetryPolicy, Store, Throttle, Timer
 from scraper.request import Request
+from scraper.scope import Scope
 from scraper.settings import Settings
-from scraper.spider import Scope, Spider, seeds
+from scraper.spider import Spider, seeds
 from scraper.stats import Stats
 from scraper.visit import Visitor
+from scraper.watchdog import Watchdog
+from scraper.workers import Workers
 from scraper.writer import Writer
 
 log = Logger("scraper.engine")
@@ -42,7 +45,8 @@ class Engine:
 
     ``before`` are the counts of earlier processes of the run: a limit is one of the run. With ``seeding`` False
     ``start()`` is not asked: what the store has due is all there is to do. ``learners`` are asked for notes before
-    each commit; ``named`` is told the URL of each seed, before it may be fetched.
+    each commit; ``named`` is told the URL of each seed, before it may be fetched. ``group`` gives the slot key of a
+    host; until ``asked_until`` (epoch seconds) a process before this one may have asked any of them.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class Engine:
         seeding: bool = True,
         learners: Sequence[Learner] = (),
         named: Callable[[str], object] | None = None,
+        group: Callable[[str], str] | None = None,
+        asked_until: float | None = None,
     ) -> None:
         before = before if before is not None else Snapshot()
         self._spider = spider
@@ -68,7 +74,9 @@ class Engine:
         self._throttle = throttle
         self._clock = clock
         self._observers = observers
-        self._scope = Scope(spider, settings.max_depth, settings.max_url_length)
+        self._scope = Scope.of(spider, settings)
+        if settings.max_pages_per_host:
+            store.budget(settings.max_pages_per_host)
         self._wake = asyncio.Event()
         self.stats = Stats(clock.monotonic())
         self.frontier = Frontier(
@@ -79,13 +87,30 @@ class Engine:
             per_host=max(128, 8 * settings.concurrency_per_host) if not settings.delay else 4,
             hungry=self._wake.set,
             allowance=max(0, settings.limit_pages - before.pages - before.dead) if settings.limit_pages else None,
+            group=group,
+            asked_until=_monotonic(asked_until, clock),
         )
         self._learners = learners
         self._named = named
         self.writer = Writer(store, clock, self._committed, notes=self.notes)
-        self._visitor = Visitor(spider, self._scope, settings, fetcher, retry, clock, self._free, store.reading)
-        self._workers: list[asyncio.Task[None]] = []
-        self._visiting: dict[int, Lease] = {}
+        self._scope.room = self.writer.room
+        self._visitor = Visitor(
+            spider,
+            self._scope,
+            settings,
+            fetcher,
+            retry,
+            clock,
+            self._free,
+            store.reading,
+            self._spare,
+            throttle.given_up,
+            self._ending,
+        )
+        self._watchdog = Watchdog(settings.watchdog)
+        self._task: asyncio.Task[Any] | None = None
+        self._workers = Workers(settings.concurrency, settings.most_at_once, clock, self._work)
+        self._visiting = self._workers.visiting
         self._putting = 0
         self._found_items = before.items
         self._seeding = seeding
@@ -109,13 +134,16 @@ class Engine:
         """
         if 0 < self._settings.limit_items <= self._found_items:
             self.stop("limit_items")
+        self._task = asyncio.current_task()
+        self._watchdog.start()
         try:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(self.writer.run())
                 seed = tasks.create_task(self._seed() if self._seeding else _nothing())
                 feed = tasks.create_task(self._feed())
-                self._workers = [tasks.create_task(self._work(n)) for n in range(self._settings.concurrency)]
-                await asyncio.wait([feed, *self._workers])
+                self._workers.begin(tasks)
+                await asyncio.wait([feed])
+                await self._workers.over()
                 if self._visiting:  # given up
                     await self._store.release(list(self._visiting.values()))
                 seed.cancel()  # a start() without end must not hold up a drain; the next crawl asks it again
@@ -126,6 +154,8 @@ class Engine:
         finally:
             self.frontier.close()
             self._visitor.close()
+            self._workers.stop()
+            self._watchdog.stop()
             for timer in (self._due_timer, self._patience):
                 if timer is not None:
                     timer.cancel()
@@ -214,7 +244,8 @@ class Engine:
                 leases = await self._store.lease(asked, frontier.per_host, now, FOR_GOOD, frontier.full)
                 if len(leases) == asked:
                     frontier.dry = False
-                frontier.push(leases)
+                if left := frontier.push(leases):  # of hosts that share a full slot
+                    await self._store.release(left)
             if not leases and self._seeds:  # a slow start() must not keep workers waiting
                 await self._add_seeds()
             if frontier.dry and self._dates:
@@ -255,29 +286,45 @@ class Engine:
 
     async def _work(self, number: int) -> None:
         while (lease := await self.frontier.next()) is not None:
-            self._visiting[number] = lease
-            outcome = await self._visitor.visit(lease, number)
+            self._workers.visits(number, lease)
+            try:
+                outcome = await self._visitor.visit(lease, number)
+            except FileError as error:
+                self._workers.ends(number)
+                self.fail(error)
+                await self._store.release([lease])
+                continue
             if outcome is None:
-                del self._visiting[number]
-                self.frontier.postpone(lease)
+                self._workers.ends(number)
+                if self._reason is None:
+                    self.frontier.postpone(lease)
+                else:
+                    await self._store.release([lease])
+                if self._workers.may_leave(number):
+                    return
                 continue
             self._note(lease, outcome)
             if isinstance(outcome, Retry):
                 self.frontier.allow()
-            del self._visiting[number]
+            self._workers.ends(number)
             self._putting += 1
             await self.writer.put(outcome)
             self._putting -= 1
             if not self.frontier.queued and not self.frontier.in_flight and self.frontier.dry:
                 self.writer.flush()  # its links may be all there is to do
+            if self._workers.may_leave(number):
+                return
+
+    def _ending(self) -> bool:
+        """Whether it is we who cancel; else a callback has cancelled the task it runs in."""
+        return self._workers.cancelled or (self._task is not None and self._task.cancelling() > 0)
 
     def _give_up(self) -> None:
         """What has begun takes too long: it is given back, and fetched again by the next crawl."""
         if self._visiting:
             hosts = sorted({lease.host for lease in self._visiting.values()})
             log.warning("given_back", pages=len(self._visiting), hosts=hosts[:5], grace=self._settings.grace)
-        for number in self._visiting:
-            self._workers[number].cancel()
+        self._workers.cancel()
 
     def _note(self, lease: Lease, outcome: Outcome) -> None:
         """What a visit came to: against the limit on items at once, and into the log at debug."""
@@ -298,12 +345,26 @@ class Engine:
                 links=len(found.links),
             )
 
-    def _free(self, lease: Lease, seen: Seen, error: FetchError | None) -> None:
-        rest = 0.0
+    def _free(self, lease: Lease, seen: Seen | None, error: FetchError | None) -> bool:
+        """A fetch is over: tell the throttle what it showed, and give the place back."""
+        if seen is None:
+            self.frontier.done(lease, answered=False)
+            return False
+        rest, keepalive = 0.0, seen.keepalive
         try:
-            rest = self._throttle.observe(lease.host, seen, error)
+            rest = self._throttle.observe(lease.slot, seen, error, self._clock.monotonic())
         finally:  # a slot that is not given back would stall its host for good
-            self.frontier.done(lease, seen.keepalive, rest)
+            self.frontier.done(lease, keepalive, rest, seen.status is not None)
+        return error is not None and self._throttle.excuses(lease.slot, error)
+
+    def _spare(self, lease: Lease, error: FetchError) -> bool:
+        """Whether a page that is about to be given up waits with its host instead."""
+        if not self.frontier.waiting(lease.slot):
+            return False
+        rest = self._throttle.trip(lease.slot, error, lease.attempt, self._clock.monotonic())
+        if rest > 0:
+            self.frontier.pause(lease.slot, rest)
+        return rest > 0
 
     # -- after each commit
 
@@ -316,6 +377,11 @@ class Engine:
         if waits or any(receipt.new_links for receipt in receipts):
             self.frontier.refill()
         self._wake.set()
+
+
+def _monotonic(date: float | None, clock: Clock) -> float:
+    """A date that is over, as monotonic seconds; minus infinity for none."""
+    return -math.inf if date is None else min(date - clock.time(), 0.0) + clock.monotonic()
 
 
 async def _nothing() -> None:

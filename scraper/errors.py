@@ -10,6 +10,7 @@ ScraperError                     everything below; may carry the Request it is a
 ├── FetchError                   no usable response for a request
 │   ├── ConnectError             no connection: refused, unreachable
 │   │   ├── DnsError             the name does not resolve
+│   │   │   └── NoSuchHost       and will not: there is no such name, or it has no address
 │   │   ├── AddressDenied        a private address, of a host that the spider did not name
 │   │   ├── HostDown             given up: it has not answered for breaker_patience
 │   │   ├── TlsError             the handshake or the certificate failed
@@ -29,6 +30,7 @@ ScraperError                     everything below; may carry the Request it is a
 │   │   └── BodyCorrupt          fails its check or uses an unknown coding
 │   ├── StatusError              an error status that nobody asked to see
 │   ├── RedirectError            too many hops, or no usable Location
+│   ├── DownloadError            a file that cannot have the name it was given
 │   └── RobotsDenied             robots.txt says no (or could not be had)
 ├── Postponed                    no failure: the host must not be asked yet, so the page waits in its slot
 ├── ParseError                   the body is not what the spider took it for
@@ -38,7 +40,8 @@ ScraperError                     everything below; may carry the Request it is a
 │   └── TooManyResults           one page gave more than max_results links and items
 └── StoreError                   the database failed; the crawl stops and can be resumed
     ├── StoreLocked              another run holds this database
-    └── StoreBusy                locked by another program for longer than we wait
+    ├── StoreBusy                locked by another program for longer than we wait
+    └── FileError                no file can be written below the folder of files
 """
 
 from __future__ import annotations
@@ -104,6 +107,13 @@ class ConnectError(FetchError):
 
 class DnsError(ConnectError):
     reason = "dns"
+
+
+class NoSuchHost(DnsError):
+    """The name servers know that there is nothing; a look-up that failed (time-out, SERVFAIL) is a plain DnsError."""
+
+    reason = "no such host"
+    transient = False
 
 
 class AddressDenied(ConnectError):
@@ -202,6 +212,12 @@ class RedirectError(FetchError):
     reason = "redirect"
 
 
+class DownloadError(FetchError):
+    """A file cannot be where it was asked for: a folder or a symbolic link is there, or its name is no name."""
+
+    reason = "file"
+
+
 class RobotsDenied(FetchError):
     reason = "robots"
 
@@ -230,9 +246,13 @@ class ContentError(ParseError):
 class CallbackError(ScraperError):
     """A callback raised, or yielded what is neither an item nor a Request."""
 
+    reason: ClassVar[str] = "callback"
+
 
 class TooManyResults(CallbackError):
     """One page gave more links and items than ``max_results``."""
+
+    reason: ClassVar[str] = "too many results"
 
 
 class StoreError(ScraperError):
@@ -245,3 +265,8 @@ class StoreLocked(StoreError):
 
 class StoreBusy(StoreError):
     """Another program kept the database locked for longer than we wait."""
+
+
+class FileError(StoreError):
+    """Files cannot be written: the disk is full, their folder may not be changed. The page is not finished, the crawl
+    drains, and the same command resumes the run."""

@@ -1,17 +1,7 @@
-"""The frontier: one slot per host, and the choice of what is fetched next.
+"""The frontier: one slot per host (or group of hosts), and the choice of what is fetched next.
 
 This is the one gate of the house. A slot holds a host's queue, its cap and the next moment at which it
-may be asked; nothing else in the crawl counts or sleeps to be polite. A slot stands in at most one
-place at a time:
-
-    warm    has work and an idle connection: a request here costs no handshake
-    cold    has work and no connection yet
-    more    has work, and has earned another connection beside the busy ones
-    timed   has work, but its next ready time lies ahead; or it waits for a busy connection
-    -       no work, or as many requests in flight as its cap
-
-Warm goes before cold before more, so a crawl of many hosts opens about one connection for each. Every
-eighth choice looks at the cold ones first: a host with endless work must not starve those not begun.
+may be asked; nothing else in the crawl counts or sleeps to be polite.
 """
 
 from __future__ import annotations
@@ -19,64 +9,20 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-import random
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 
-from scraper.page import HostLimits, Lease
-from scraper.ports import Clock, Throttle, Timer
+from scraper.lineup import Lineup
+from scraper.page import Lease
+from scraper.ports import Clock, Throttle
+from scraper.slot import MORE, Slot
 
-WARM, COLD, MORE, TIMED, NOWHERE = range(5)
-COLD_FIRST_EVERY = 8
 MOST_SLOTS = 10_000
-WORTH = 8
-"""Requests that a host must have had for each connection beside its first: a small host gets by with one,"""
-PATIENCE = 0.25
-"""and seconds after which work that waits for a busy connection gets one of its own all the same."""
+MOST_SENT_BACK = 10_000
+"""Hosts of one full slot that are known by name."""
 
 
-class Slot:
-    """One host: its queue, and what is known of its connections and its next ready time (monotonic)."""
-
-    __slots__ = (
-        "counted",
-        "host",
-        "in_flight",
-        "limits",
-        "listed_at",
-        "open",
-        "place",
-        "queue",
-        "ready_at",
-        "served",
-        "short_since",
-        "timed_at",
-        "used_at",
-    )
-
-    def __init__(self, host: str, limits: HostLimits) -> None:
-        self.host = host
-        self.limits = limits
-        self.queue: list[tuple[int, int, int, Lease]] = []
-        self.in_flight = 0
-        self.open = 0
-        self.ready_at = 0.0
-        self.served = 0
-        self.short_since: float | None = None
-        self.timed_at = 0.0
-        self.listed_at = math.inf
-        self.used_at = 0.0
-        self.place = NOWHERE
-        self.counted = 0
-
-    def __repr__(self) -> str:
-        return (
-            f"<Slot {self.host} queue={len(self.queue)} in_flight={self.in_flight}/{self.limits.cap} "
-            f"open={self.open} ready_at={self.ready_at:.3f}>"
-        )
-
-
-class Frontier:
+class Frontier(Lineup):
     """Leases in, the best lease of the best host out.
 
     Args:
@@ -87,6 +33,11 @@ class Frontier:
         per_host: leases held for one host before it counts as full.
         hungry: called, often, while more leases would help.
         allowance: visits that may still begin, or None for any number (``limit_pages``).
+        group: the slot key of a host; None: the host itself. It may change while a host is in use.
+        asked_until: monotonic seconds until which a process before this one may have asked a host.
+
+    ``reported`` is True once a fetcher calls ``sent``: the gap between two starts is counted from there. Else it is
+    counted from the end of a visit, as the request may have been sent at any moment of it.
     """
 
     def __init__(
@@ -99,26 +50,28 @@ class Frontier:
         per_host: int,
         hungry: Callable[[], object],
         allowance: int | None = None,
+        group: Callable[[str], str] | None = None,
+        asked_until: float = -math.inf,
     ) -> None:
+        super().__init__(clock, keepalive, self._on_due)
+        self.reported = False
         self.in_flight = 0
         self.queued = 0
-        self.ready = 0
         self.dry = False
         """True when the store had nothing more for us; ``refill`` takes it back."""
         self.allowance = allowance
         self.look_ahead = look_ahead
         self.per_host = per_host
         self._throttle = throttle
-        self._clock = clock
-        self._keepalive = keepalive
         self._hungry = hungry
-        self._slots: dict[str, Slot] = {}
-        self._full: set[str] = set()
-        self._tiers: tuple[OrderedDict[str, Slot], ...] = (OrderedDict(), OrderedDict(), OrderedDict())
-        self._timed: list[tuple[float, str]] = []
-        self._timer: tuple[float, Timer] | None = None
+        self._full: dict[str, Slot] = {}
+        self._group = group
+        self._asked_until = asked_until
+        self._spaced = False
+        """Some slot has had a delay: starts matter."""
+        self._asking: dict[str, list[Slot]] = {}
+        """The slots of each host in flight, when hosts are grouped: a host's key may have changed meanwhile."""
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._turn = 0
         self._closed = False
 
     # -- what the engine asks
@@ -133,25 +86,48 @@ class Frontier:
     @property
     def full(self) -> frozenset[str]:
         """Hosts that hold as many leases as they can use soon."""
-        return frozenset(self._full)
+        if self._group is None:
+            return frozenset(self._full)
+        return frozenset(host for slot in self._full.values() for host in slot.hosts)
 
     @property
     def slots(self) -> list[Slot]:
         """All slots, for those who look."""
         return list(self._slots.values())
 
-    def push(self, leases: Iterable[Lease]) -> None:
-        """Take leases in and wake a worker for them."""
+    def push(self, leases: Iterable[Lease]) -> list[Lease]:
+        """Take leases in and wake a worker for them. Returns those that there is no room for: full is full."""
         now = self._clock.monotonic()
+        group = self._group
+        left: list[Lease] = []
         for lease in leases:
-            slot = self._slots.get(lease.host) or self._add_slot(lease.host)
-            heapq.heappush(slot.queue, (-lease.request.priority, lease.page, lease.token, lease))
-            self.queued += 1
-            if len(slot.queue) >= self.per_host:
-                self._full.add(slot.host)
-            self._settle(slot, now)
+            key = lease.host if group is None else group(lease.host)
+            slot = self._slots.get(key) or self._add_slot(key)
+            if group is not None and len(slot.queue) >= self.per_host:
+                left.append(lease)
+                self._send_back(slot, lease.host)
+            else:
+                self._put(slot, lease, now)
         self._wake()
         self._ask()  # all of these may rest, while the store has hosts that do not
+        return left
+
+    def _put(self, slot: Slot, lease: Lease, now: float) -> None:
+        lease.slot = slot.key
+        heapq.heappush(slot.queue, (lease.after, -lease.request.priority, lease.page, lease.token, lease))
+        self.queued += 1
+        if len(slot.queue) >= self.per_host:
+            self._full[slot.key] = slot
+            if self._group is not None:
+                self._send_back(slot, lease.host)
+        self._settle(slot, now)
+
+    def _send_back(self, slot: Slot, host: str) -> None:
+        """The slot has no room for this host: the store is not asked for it until it has."""
+        if len(slot.hosts) < MOST_SENT_BACK:
+            slot.hosts.add(host)
+        elif host not in slot.hosts:
+            self.dry = True  # it would come again and again
 
     def refill(self) -> None:
         """The store may have more than it had."""
@@ -176,7 +152,7 @@ class Frontier:
         if slot is None or self.allowance == 0:
             return None
         now = self._clock.monotonic()
-        lease = heapq.heappop(slot.queue)[3]
+        lease = heapq.heappop(slot.queue)[4]
         self.queued -= 1
         self.in_flight += 1
         slot.in_flight += 1
@@ -185,38 +161,111 @@ class Frontier:
         slot.used_at = now
         if slot.place == MORE:
             slot.short_since = None
-        limits = slot.limits
-        if limits.delay:
-            slot.ready_at = max(slot.ready_at, now + limits.delay * (1.0 + limits.jitter * random.random()))
+        if slot.limits.delay:
+            slot.unsent = lease
+        if self._group is not None:
+            self._asking.setdefault(lease.host, []).append(slot)
         if self.allowance is not None:
             self.allowance -= 1
-        if slot.host in self._full and len(slot.queue) * 2 <= self.per_host:
-            self._full.discard(slot.host)
+        if slot.key in self._full and len(slot.queue) * 2 <= self.per_host:
+            del self._full[slot.key]
+            slot.hosts.clear()
             self.dry = False
         self._settle(slot, now, rotate=True)
         self._ask()
         return lease
 
-    def done(self, lease: Lease, keepalive: bool = True, rest: float = 0.0) -> None:
-        """Give the place back; ``rest`` is seconds for which the host must not be asked."""
+    def done(self, lease: Lease, keepalive: bool = True, rest: float = 0.0, answered: bool = True) -> None:
+        """Give the place back; ``rest`` is seconds for which the host must not be asked, ``answered`` whether it
+        has said anything at all."""
         now = self._clock.monotonic()
-        slot = self._slots[lease.host]
+        slot = self._slots[lease.slot]
         slot.in_flight -= 1
         self.in_flight -= 1
         slot.used_at = now
+        if answered:
+            slot.answered = True
         if not keepalive:
             slot.open = max(slot.in_flight, slot.open - 1)
-        slot.limits = self._throttle.limits(slot.host)
+        if self._group is not None:
+            self._let_go(lease.host, slot)
+        if slot.unsent is lease:
+            if slot.sending or not self.reported:
+                slot.start(now)
+            slot.unsent, slot.sending = None, False
+        if slot.emptying and not slot.in_flight:
+            slot.emptying = False
+        limits = self._throttle.limits(slot.key)
+        if limits is not slot.limits:
+            self._spaced = self._spaced or limits.delay > 0
+            slot.limit(limits, now)
         if rest > 0:
             slot.ready_at = max(slot.ready_at, now + rest)
         self._settle(slot, now)
         self._wake()
 
     def postpone(self, lease: Lease) -> None:
-        """The page could not be asked for yet: it waits in its slot again, as if it had not been taken."""
-        self.done(lease)
+        """A visit that is over did not finish its page, and it was no attempt: it waits in its slot again."""
         self.allow()
-        self.push([lease])
+        key = lease.host if self._group is None else self._group(lease.host)
+        self._put(self._slots.get(key) or self._add_slot(key), lease, self._clock.monotonic())
+        self._wake()
+
+    # -- what is told of requests, see ``ports.Gate``
+
+    def sent(self, host: str, gone: bool = True) -> None:
+        """A request to this host is on its way, for a page or for robots.txt; or about to be, with ``gone`` False."""
+        if not self._spaced:
+            return
+        now = self._clock.monotonic()
+        for slot in self._slots_of(host):
+            if slot.limits.delay:
+                slot.start(now)
+                if slot.unsent is not None and slot.unsent.host == host:
+                    slot.sending = not gone
+                    if gone:
+                        slot.unsent = None
+                self._settle(slot, now)
+
+    def waits(self, host: str) -> bool:
+        """Whether requests to this host are spaced."""
+        return self._spaced and any(slot.limits.delay for slot in self._slots_of(host))
+
+    def refresh(self, key: str) -> None:
+        """The limits of a slot have changed though none of its visits is over."""
+        slot = self._slots.get(key)
+        limits = self._throttle.limits(key)
+        self._spaced = self._spaced or limits.delay > 0
+        if slot is not None and limits is not slot.limits:
+            now = self._clock.monotonic()
+            slot.limit(limits, now)
+            self._settle(slot, now)
+            self._wake()
+
+    def pause(self, key: str, rest: float) -> None:
+        """A slot rests for so many seconds."""
+        slot = self._slots.get(key)
+        if slot is not None:
+            slot.ready_at = max(slot.ready_at, self._clock.monotonic() + rest)
+            self.refresh(key)
+            self._settle(slot, self._clock.monotonic())
+
+    def waiting(self, key: str) -> bool:
+        """Whether leases wait in this slot."""
+        slot = self._slots.get(key)
+        return slot is not None and bool(slot.queue)
+
+    def _slots_of(self, host: str) -> Iterable[Slot]:
+        if self._group is not None:
+            return self._asking.get(host) or filter(None, (self._slots.get(self._group(host)),))
+        slot = self._slots.get(host)
+        return (slot,) if slot is not None else ()
+
+    def _let_go(self, host: str, slot: Slot) -> None:
+        asking = self._asking[host]
+        asking.remove(slot)
+        if not asking:
+            del self._asking[host]
 
     def allow(self) -> None:
         """One visit more: one that began did not finish its page."""
@@ -230,7 +279,7 @@ class Frontier:
         self._closed = True
         left = []
         for slot in self._slots.values():
-            left += [entry[3] for entry in slot.queue]
+            left += [entry[4] for entry in slot.queue]
             slot.queue.clear()
             self._settle(slot, 0.0)
         self.queued = 0
@@ -243,92 +292,25 @@ class Frontier:
         self._waiters.clear()
         return left
 
-    # -- where a slot stands
+    # -- slots and workers
 
-    def _choose(self) -> Slot | None:
-        warm, cold, more = self._tiers
-        if cold:
-            self._turn += 1
-            if self._turn % COLD_FIRST_EVERY == 0:
-                return next(iter(cold.values()))
-        for tier in (warm, cold, more):
-            if tier:
-                return next(iter(tier.values()))
-        return None
-
-    def _place(self, slot: Slot, now: float) -> int:
-        if not slot.queue:
-            slot.short_since = None
-        if not slot.queue or slot.in_flight >= slot.limits.cap:
-            return NOWHERE
-        if slot.ready_at > now:
-            slot.timed_at = slot.ready_at
-            return TIMED
-        if slot.in_flight == 0:
-            if slot.open and now - slot.used_at >= self._keepalive:
-                slot.open = 0
-            return WARM if slot.open else COLD
-        if slot.in_flight < slot.open:
-            return WARM
-        # Another connection beside the busy ones: earned by the requests served so far, or by waiting.
-        if slot.short_since is None:
-            slot.short_since = now
-        slot.timed_at = slot.short_since + PATIENCE
-        earned = slot.in_flight <= slot.served // WORTH
-        return MORE if earned or slot.timed_at <= now else TIMED
-
-    def _settle(self, slot: Slot, now: float, rotate: bool = False) -> None:
-        """Put the slot where it belongs now; ``rotate`` to the end, behind its peers."""
-        place, old = self._place(slot, now), slot.place
-        if place != old:
-            if old < TIMED:
-                del self._tiers[old][slot.host]
-            slot.place = place
-            if place < TIMED:
-                self._tiers[place][slot.host] = slot
-            elif place == TIMED and slot.timed_at < slot.listed_at:  # else an entry before it looks again in time
-                slot.listed_at = slot.timed_at
-                heapq.heappush(self._timed, (slot.timed_at, slot.host))
-                self._arm()
-        elif rotate and place < TIMED:
-            self._tiers[place].move_to_end(slot.host)
-        counted = len(slot.queue) if place < TIMED else 0
-        self.ready += counted - slot.counted
-        slot.counted = counted
-
-    def _arm(self) -> None:
-        when = self._timed[0][0]
-        if self._timer is not None:
-            if self._timer[0] <= when:
-                return
-            self._timer[1].cancel()
-        self._timer = (when, self._clock.call_at(when, self._on_time))
-
-    def _on_time(self) -> None:
-        self._timer = None
+    def _add_slot(self, key: str) -> Slot:
         now = self._clock.monotonic()
-        while self._timed and self._timed[0][0] <= now:
-            when, host = heapq.heappop(self._timed)
-            slot = self._slots.get(host)
-            if slot is None or when != slot.listed_at:
-                continue  # another entry speaks for it: each slot has one, or the heap would grow with the pages
-            slot.listed_at = math.inf
-            if slot.place == TIMED:
-                slot.place = NOWHERE
-                self._settle(slot, now)
-        if self._timed:
-            self._arm()
-        self._wake()
-        self._ask()
-
-    def _add_slot(self, host: str) -> Slot:
         if len(self._slots) >= MOST_SLOTS:
-            now = self._clock.monotonic()
             for each in self.slots:
                 if not each.queue and not each.in_flight and each.ready_at <= now:
-                    del self._slots[each.host]
-        slot = self._slots[host] = Slot(host, self._throttle.limits(host))
+                    del self._slots[each.key]
+        limits = self._throttle.limits(key)
+        self._spaced = self._spaced or limits.delay > 0
+        slot = self._slots[key] = Slot(key, limits, self._asked_until)
+        rest = self._throttle.rest(key, now)
+        if rest > 0:
+            slot.ready_at = max(slot.ready_at, now + rest)
         return slot
+
+    def _on_due(self) -> None:
+        self._wake()
+        self._ask()
 
     def _wake(self) -> None:
         """Wake one worker if there is something to take."""

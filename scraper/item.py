@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from pathlib import PurePath
@@ -38,9 +39,10 @@ def is_item(value: object) -> bool:
     return _shapes[type(value)] is not None
 
 
-def to_item(value: Any) -> Item | Reject:
+def to_item(value: Any, most: int = sys.maxsize) -> Item | Reject:
     """``value`` ready to be stored, or the reason why it cannot be. ``value`` must pass ``is_item``.
 
+    One of more than ``most`` bytes as JSON cannot be.
     Decimal, date, UUID, Enum, bytes (base64), set, nested items: as msgspec writes them. NaN is null.
     Raises CallbackError for a class whose declared key is not among its fields.
     """
@@ -52,6 +54,9 @@ def to_item(value: Any) -> Item | Reject:
         data = _encode(plain)
         if data[:1] != b"{":
             raise TypeError("its JSON is not an object")
+        if len(data) > most:
+            words = f"{len(data):,} bytes of JSON, more than max_item_size ({most:,})"
+            return Reject(kind, words, data[:4000].decode("utf-8", "replace"))
         if fields is None:
             fields = tuple(map(str, plain))
         empty: tuple[str, ...] = ()

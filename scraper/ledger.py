@@ -12,7 +12,9 @@ protocol here cost about one. What is counted is what the server can check. For 
 - ``closed_by_peer`` are the connections that ended because the peer wanted it: it announced it
   (``Connection: close``, HTTP/1.0), hung up, reset, or spoke without being asked.
 
-A connection through a proxy is counted for the host that is asked, not for the proxy.
+A connection through a proxy is counted for the host that is asked, in a row of its own for each proxy
+(``example.org via proxy.test:3128``). There, ``opened`` is the number of sockets that the proxy accepted from us (of a
+SOCKS proxy: of the tunnels that came to stand).
 """
 
 from __future__ import annotations
@@ -23,133 +25,20 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-import aiohttp
 from aiohttp import ClientTimeout
 from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 from aiohttp.connector import Connection
-from aiohttp.http import RawResponseMessage
-from aiohttp.streams import StreamReader
 from aiohttp.tracing import Trace
 
+from scraper.connector import RoutedConnector, via
 from scraper.page import HostLedger
+from scraper.ports import Gate
 from scraper.url import host_of
+from scraper.wire import Record, Wire
 
-COUNTS = tuple(name for name in HostLedger.__struct_fields__ if name not in ("host", "peak"))
-_NEW, _ASKED, _ANSWERED = range(3)
-
-
-class Dropped(aiohttp.ServerConnectionError):
-    """A reused connection broke before the answer: the keep-alive race (RFC 9112 section 9.3.1)."""
-
-    def __init__(self, host: str, cause: BaseException | None) -> None:
-        super().__init__(str(cause) if cause else "the server closed the connection as the request was sent")
-        self.host = host
-
-
-class Record(HostLedger):
-    """A host's running counts, and what it takes to keep them."""
-
-    live: int = 0
-    """Connections open or being opened; a record without any is forgotten once it was taken."""
-    open: int = 0
-    made: int = 0
-    cost: float = 0.0
-    """Mean seconds of the connections made: what each reuse saves."""
-
-    def copy(self) -> HostLedger:
-        return HostLedger(self.host, peak=self.peak, **{name: getattr(self, name) for name in COUNTS})
-
-    def clear(self) -> None:
-        for name in COUNTS:
-            setattr(self, name, type(getattr(self, name))())
-
-
-class Wire(ResponseHandler):
-    """One TCP connection: knows its record, how many requests it carried and whether one is unanswered."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, record: Record, single: bool) -> None:
-        super().__init__(loop)
-        self.record = record
-        self.served = 0
-        self.heard = 0.0
-        """When the peer was last heard of while somebody listens; 0.0 while nobody does."""
-        self._state = _NEW
-        self._single = single
-        self._by_peer = self._lost = False
-
-    def ask(self) -> None:
-        """A request is put on this connection."""
-        self._state = _ASKED
-        self.served += 1
-        self.record.requests += 1
-
-    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        if self._state == _ASKED:
-            if data[0].code >= 200:
-                self._state = _ANSWERED
-        elif self._state == _ANSWERED:
-            # Nobody asked: most often a 408 before the server hangs up on an idle connection. aiohttp would
-            # give it to whoever is served next.
-            self._ended_by_peer()
-            self.close()
-            return
-        super().feed_data(data, size)
-
-    def eof_received(self) -> None:
-        if self.transport is not None:  # else we are closing, and this is the echo
-            self._ended_by_peer()
-        super().eof_received()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if exc is not None and self.transport is not None:
-            self._ended_by_peer()
-        if self._state == _ASKED and self._by_peer and self.served > 1:
-            self.record.dropped += 1
-            exc = Dropped(self.record.host, exc)
-        self.lost()
-        super().connection_lost(exc)
-
-    def close(self) -> None:
-        if self.transport is not None and self._should_close and self._exception is None and not self._single:
-            self._ended_by_peer()  # it said so in its last answer
-        self.lost()
-        super().close()
-
-    def abort(self) -> None:
-        self.lost()
-        super().abort()
-
-    def lost(self) -> None:
-        """The connection is gone, or on its way: nothing more will be counted.
-
-        Also called for one that failed before it was handed out.
-        """
-        if not self._lost:
-            self._lost = True
-            if self._state == _ASKED:
-                self._state = _ANSWERED
-                self.record.unanswered += 1
-            self.record.open -= 1
-            self.record.live -= 1
-
-    def time_out(self) -> None:
-        self._on_read_timeout()
-
-    # A timer for each request and each chunk would cost 4 % of a request: it is noted when the peer was last
-    # heard of, and the connector's one timer comes by when the most silent connection is due.
-
-    def _reschedule_timeout(self) -> None:
-        self.heard = monotonic()
-
-    def _drop_timeout(self) -> None:
-        self.heard = 0.0
-
-    def _ended_by_peer(self) -> None:
-        if not self._by_peer:
-            self._by_peer = True
-            self.record.closed_by_peer += 1
+MOST_ADDRESSES = 10_000
 
 
 class _Opening:
@@ -168,11 +57,12 @@ class _Opening:
 _opening: ContextVar[_Opening] = ContextVar("opening")
 
 
-class LedgerConnector(aiohttp.TCPConnector):
-    """aiohttp's connector, counting. ``read_timeout`` is seconds of silence; other arguments are aiohttp's."""
+class LedgerConnector(RoutedConnector):
+    """The connector, counting. ``read_timeout`` is seconds of silence; ``gate`` is told of what is sent."""
 
-    def __init__(self, *, read_timeout: float, **options: Any) -> None:
+    def __init__(self, *, read_timeout: float, gate: Gate | None = None, **options: Any) -> None:
         super().__init__(**options)
+        self._gate = gate
         self.fresh = False
         """The next connection must be a new one. Set right before a request is made: aiohttp looks for an
         idle connection before it awaits anything else."""
@@ -180,6 +70,10 @@ class LedgerConnector(aiohttp.TCPConnector):
         self._read_timeout = read_timeout
         self._sweeper: asyncio.TimerHandle | None = None
         self._factory = partial(self._made)
+        self.addresses: dict[str, str] = {}
+        """Of the names looked up of late, the lowest address of each."""
+        self._patient = True
+        """No server has told us yet how long it keeps a connection."""
 
     def record(self, host: str) -> Record:
         """The record of a slot key, made when first asked for."""
@@ -210,12 +104,16 @@ class LedgerConnector(aiohttp.TCPConnector):
         if self.fresh:
             self.fresh = False
             return None
+        if not self._patient:
+            self._drop_stale(key)
         found = await super()._get(key, traces)
         if found is not None:
             wire = found.protocol
             assert isinstance(wire, Wire)
             wire.ask()
             record = wire.record
+            if self._gate is not None:
+                self._sent(record.host)
             record.reused += 1
             record.saved += record.cost
         return found
@@ -226,7 +124,7 @@ class LedgerConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: ClientTimeout,  # noqa: ASYNC109 (aiohttp's name)
     ) -> ResponseHandler:
-        record = self.record(host_of(str(req.url)))
+        record = self.record(via(req.proxy, host_of(str(req.url))))
         opening = _Opening(record)
         _opening.set(opening)
         record.live += 1
@@ -248,13 +146,25 @@ class LedgerConnector(aiohttp.TCPConnector):
         record.made += 1
         record.cost += (now - begun - record.cost) / record.made
         wire.ask()
+        if self._gate is not None:
+            self._sent(record.host)
         return wire
+
+    def _sent(self, name: str) -> None:
+        """Tell the gate, once the request has left us for sure: what is written now is sent at the end of the loop's
+        turn, or of the next when there is a body. A gap that is counted from too early would be too short."""
+        gate = self._gate
+        assert gate is not None
+        host = name.partition(" via ")[0]
+        if gate.waits(host):
+            gate.sent(host, gone=False)
+            self._loop.call_soon(lambda: self._loop.call_soon(gate.sent, host))
 
     def _made(self) -> ResponseHandler:
         """Called when a TCP connection stands, before any TLS handshake."""
         opening = _opening.get()
         record = opening.record
-        wire = Wire(self._loop, record, self._force_close)
+        wire = Wire(self._loop, record, self._force_close, self._learn)
         before, opening.wire = opening.wire, wire
         if before is not None and before.transport is not None:
             return wire  # TLS in a proxy's tunnel: the same connection; the one before will not hear its end
@@ -270,9 +180,32 @@ class LedgerConnector(aiohttp.TCPConnector):
     async def _resolve_host(self, host: str, port: int, traces: Any = None) -> list[ResolveResult]:
         begun = monotonic()
         try:
-            return await super()._resolve_host(host, port, traces)
+            found = await super()._resolve_host(host, port, traces)
+            self._remember(host, found)
+            return found
         finally:
             _opening.get().dns += monotonic() - begun
+
+    def _remember(self, host: str, found: list[ResolveResult]) -> None:
+        self.addresses.pop(host, None)
+        if found:
+            self.addresses[host] = min(each["host"] for each in found)
+            if len(self.addresses) > MOST_ADDRESSES:
+                del self.addresses[next(iter(self.addresses))]
+
+    def _learn(self) -> None:
+        self._patient = False
+
+    def _drop_stale(self, key: ConnectionKey) -> None:
+        """Close the idle connections that their server is about to close."""
+        if (idle := self._conns.get(key)) is None:
+            return
+        now = monotonic()
+        for each in [each for each in idle if isinstance(each[0], Wire) and now - each[1] > each[0].keeps]:
+            idle.remove(each)
+            each[0].close()
+        if not idle:
+            del self._conns[key]
 
     def _sweep(self) -> None:
         """Time out the silent; come back when the most silent of the others would be due."""

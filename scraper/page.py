@@ -27,6 +27,10 @@ class Lease(Struct):
     until: float
     first_tried: float | None = None
     """Epoch seconds of the first attempt of this page in this run; None on the first attempt."""
+    slot: str = ""
+    """The key of its slot, once it waits in one."""
+    after: int = 0
+    """How often it was passed over in its slot: those passed over less often go first."""
 
 
 class Item(Struct):
@@ -141,18 +145,29 @@ class Receipt(Struct):
     page: int
     applied: bool
     new_links: int = 0
+    over_budget: int = 0
+    """Links that were dropped because their host has all the pages that it may have."""
 
 
 class HostLimits(Struct, frozen=True):
     """How hard one host may be asked: ``cap`` requests at once, ``delay`` seconds between starts.
 
     Each gap is stretched by a random share of up to ``jitter`` of the delay (0.5: 1.0 to 1.5 times):
-    never shorter than the delay, so that the promise can be proven.
+    never shorter than the delay, so that the promise can be proven. ``state`` is for those who look: ``slowed``
+    (by the adaptive throttle), ``paused`` (its breaker is open) or ``down`` (given up).
     """
 
     cap: int
     delay: float = 0.0
     jitter: float = 0.0
+    state: str = ""
+
+
+class Down(Struct, frozen=True):
+    """A host that is given up: ``since`` when it has not answered (monotonic seconds), ``words`` of the last error."""
+
+    since: float
+    words: str
 
 
 class Run(Struct, frozen=True):

@@ -11,7 +11,20 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from scraper.errors import FetchError
-from scraper.page import Figures, HostLedger, HostLimits, Lease, Note, Outcome, Receipt, Run, Seen, Snapshot, Verdict
+from scraper.page import (
+    Down,
+    Figures,
+    HostLedger,
+    HostLimits,
+    Lease,
+    Note,
+    Outcome,
+    Receipt,
+    Run,
+    Seen,
+    Snapshot,
+    Verdict,
+)
 from scraper.request import Request
 from scraper.response import Response
 
@@ -87,6 +100,10 @@ class Store(Protocol):
     async def beat(self, status: str, now: float) -> None:
         """A sign of life for those who look on from outside; ``status`` is JSON."""
 
+    def budget(self, most: int) -> None:
+        """From now on a host has at most ``most`` pages in a run (0: any number), whoever began it and however often
+        it was killed; further ones are dropped with reason ``host budget``, and the receipts count them."""
+
     def reading(self, place: int, page: int) -> None:
         """Worker ``place`` reads ``page`` now (0: none). Costs next to nothing, and outlives the process if it can."""
 
@@ -156,12 +173,43 @@ class Learner(Protocol):
 
 
 class Throttle(Protocol):
-    """How hard a host may be asked. Pure: it is told and it answers."""
+    """How hard a host may be asked. Pure: it is told and it answers; ``now`` is monotonic seconds.
+
+    ``host`` is the key of its slot. One of your own inherits from this, and gives at least the first two.
+    """
 
     def limits(self, host: str) -> HostLimits: ...
 
-    def observe(self, host: str, seen: Seen, error: FetchError | None) -> float:
+    def observe(self, host: str, seen: Seen, error: FetchError | None, now: float) -> float:
         """What the last request showed. Returns seconds for which the host must rest (0: none)."""
+
+    def rest(self, host: str, now: float) -> float:
+        """Asked when a host is met: seconds for which it must not be asked yet, by what an earlier crawl knew."""
+        return 0.0
+
+    def excuses(self, host: str, error: FetchError) -> bool:
+        """Asked after ``observe``: whether the failure is the host's, so that it counts as no attempt of the page."""
+        return False
+
+    def trip(self, host: str, error: FetchError, attempt: int, now: float) -> float:
+        """Asked before a page is given up while others of its host wait: seconds for which the host is paused
+        instead, the page among those that wait; 0: the page is given up."""
+        return 0.0
+
+    def given_up(self, host: str) -> Down | None:
+        """Not None when the host is not to be asked any more: its pages are dead then."""
+        return None
+
+
+class Gate(Protocol):
+    """What a fetcher tells of its requests, so that gaps are counted from the moment at which they are sent."""
+
+    def sent(self, host: str, gone: bool = True) -> None:
+        """A request to this host (not its slot key) has been put on a connection. With ``gone`` False it may still be
+        in a buffer of ours, and there will be another call."""
+
+    def waits(self, host: str) -> bool:
+        """Whether requests to it are spaced: then none may be sent that was not given out."""
 
 
 class RetryPolicy(Protocol):

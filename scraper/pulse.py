@@ -67,10 +67,12 @@ class Pulse:
             "draining": engine.draining,
             "slots": [
                 {
-                    "host": slot.host,
+                    "host": slot.key,
                     "queue": len(slot.queue),
                     "in_flight": slot.in_flight,
                     "cap": slot.limits.cap,
+                    "delay": round(slot.limits.delay, 3),
+                    "state": slot.limits.state,
                     "open": slot.open,
                     "wait": round(max(0.0, slot.ready_at - now), 3),
                 }

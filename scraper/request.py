@@ -6,33 +6,19 @@ process and read by anything that reads SQLite.
 
 from __future__ import annotations
 
-import difflib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
 from scraper.errors import RequestError
+from scraper.options import ARGUMENTS, OPTIONS, check_options
 from scraper.url import canonical, fingerprint
 
 CallbackRef = str | Callable[..., Any] | None
 """A method name, a method of the spider, or None for ``parse``."""
-
-OPTIONS: dict[str, type | tuple[type, ...]] = {
-    "cookies": bool,
-    "cookiejar": str,
-    "auth": str,
-    "proxy": str,
-    "obey_robots": bool,
-    "resend": bool,
-    "stream_to": str,
-    "max_body_size": int,
-}
-"""What a request may be given besides its own arguments, and the type of each. None is as if it were not given."""
-
-ARGUMENTS = ("url callback method headers body cookies meta cb_kwargs priority dont_filter errback").split()
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.decode
@@ -54,10 +40,12 @@ class Request:
         dont_filter: fetch even when the same request was seen before in this run.
         errback: method (or name) called as ``errback(request, error)`` when the page is given up.
         options: the arguments below, by name; kept in ``options`` as a dict, None when there are none.
-        cookiejar: name of the jar that this request's cookies come from and go to; a spider may have several.
+        cookiejar: name of the jar that this request's cookies come from and go to; a spider may have several. The
+            requests of its callback keep it unless they name another ("": the common one).
         auth: ``user:password`` (Basic) or ``Bearer <token>``, for the origin of this URL only.
         proxy: URL of the proxy for this request; empty for none at all.
-        obey_robots: False asks without robots.txt, whatever the setting says.
+        obey_robots: False asks without robots.txt, whatever the setting says; True asks it first.
+        nofollow: True for a link that asks not to be followed; with ``obey_nofollow`` it is not.
         resend: True sends it again, whatever its method, when its reused connection turns out to be closed.
         stream_to: a file below the setting ``files`` that the body is written to while it arrives.
         max_body_size: bytes, in place of the setting.
@@ -138,22 +126,69 @@ class Request:
     def meta(self, value: dict[str, Any]) -> None:
         self._meta = value
 
+    MADE_OF: ClassVar[tuple[str, ...]] = ()
+    """Arguments of a subclass that its body is made of."""
+
     @property
     def fingerprint(self) -> bytes:
-        """16 bytes that name this request: xxh3-128 of method, canonical URL and body."""
-        return fingerprint(self.method, self.url, self.body, self.salt)
+        """16 bytes that name this request: xxh3-128 of method, canonical URL and body, and of its cookie jar."""
+        salt = self.salt
+        if self.options is not None and (jar := self.options.get("cookiejar")):
+            salt += f"\0{jar}"  # another session may well be shown another page
+        return fingerprint(self.method, self.url, self.body, salt)
 
-    def replace(self, **changes: Any) -> Request:
+    def replace(self, **changes: Any) -> Self:
         """A copy with the given arguments changed, as new: depth and redirects are not copied.
 
+        What a FormRequest's or JsonRequest's body is made of can be changed as well: the body is made anew.
         Raises RequestError for a bad argument.
         """
         given: dict[str, Any] = {name: getattr(self, name) for name in ARGUMENTS}
         given |= self.options or {}
-        unknown = changes.keys() - given.keys() - OPTIONS.keys()
+        unknown = changes.keys() - given.keys() - OPTIONS.keys() - set(self.MADE_OF)
         if unknown:
-            raise RequestError(f"Request.replace() knows no argument {', '.join(sorted(unknown))}")
-        return Request(**(given | changes))
+            raise RequestError(f"{type(self).__name__}.replace() knows no argument {', '.join(sorted(unknown))}")
+        if not changes.keys().isdisjoint(self.MADE_OF):
+            del given["body"]
+            kept = {name: each for name, each in (self.headers or {}).items() if name.lower() != "content-type"}
+            given["headers"] = kept or None
+        return type(self)(**(given | changes))
+
+    @classmethod
+    def from_curl(cls, command: str, *, ignore_unknown_options: bool = False, files: bool = False, **more: Any) -> Self:
+        """The request that a curl command makes, such as a browser's "copy as cURL" (bash or Windows) gives.
+
+        Args:
+            command: one command with one URL. It is only read: no shell and no curl is run.
+            ignore_unknown_options: pass over options that mean nothing here instead of raising.
+            files: whether ``@name`` may read a file of this machine (``-d @name``, ``-F photo=@name``).
+            more: arguments of Request, in place of what the command says.
+
+        Raises RequestError for what is no curl command, and for options that are not known.
+        """
+        from scraper.curl import read_curl  # few crawls need it
+
+        return cls(**(read_curl(command, ignore_unknown_options, files) | more))
+
+    def to_curl(self, *, secrets: bool = False) -> str:
+        """A curl command for a POSIX shell that makes this request. What the crawl adds is not in it.
+
+        ``auth``, cookies, passwords and the headers that hold such things are shown as ``***`` unless ``secrets``.
+        Raises RequestError when no command line can hold it: a body with NUL bytes.
+        """
+        from scraper.curl import write_curl
+
+        options = self.options or {}
+        return write_curl(
+            self.method,
+            self.url,
+            self.headers or {},
+            self.body or b"",
+            self.cookies or {},
+            auth=options.get("auth"),
+            proxy=options.get("proxy"),
+            secrets=secrets,
+        )
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.url}>"
@@ -173,6 +208,21 @@ def link(url: str, callback: CallbackRef = None) -> Request:
     request.stored = None
     request.trail = ()
     return request
+
+
+def with_headers(request: Request, headers: Mapping[str, str]) -> Request:
+    """A copy to be sent, with these headers in place of its own of the same names."""
+    new = link(request.url, request.callback)
+    new.method, new.body, new.cookies = request.method, request.body, request.cookies
+    new._meta, new.cb_kwargs, new.options = request._meta, request.cb_kwargs, request.options
+    new.priority, new.depth, new.dont_filter = request.priority, request.depth, request.dont_filter
+    new.errback, new.salt, new.stored, new.trail = request.errback, request.salt, request.stored, request.trail
+    new.headers = dict(headers)
+    if request.headers:
+        taken = {name.lower() for name in headers}
+        own = {name: value for name, value in request.headers.items() if name.lower() not in taken}
+        new.headers = own | new.headers
+    return new
 
 
 def is_plain(request: Request) -> bool:
@@ -244,18 +294,6 @@ def from_json(url: str, callback: str | None, priority: int, depth: int, extra: 
             else:
                 setattr(request, name, value)
     return request
-
-
-def check_options(options: Mapping[str, Any], url: str) -> dict[str, Any] | None:
-    """Those that are given. Raises RequestError for an unknown one, or one of the wrong type."""
-    for name, value in options.items():
-        if name not in OPTIONS:
-            near = difflib.get_close_matches(name, [*OPTIONS, *ARGUMENTS], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(OPTIONS)}"
-            raise RequestError(f"Request for {url} knows no argument {name!r}; {hint}")
-        if value is not None and not isinstance(value, OPTIONS[name]):
-            raise RequestError(f"{name} of {url} must be a {OPTIONS[name]}: {value!r:.80}")
-    return {name: value for name, value in options.items() if value is not None} or None
 
 
 def _pairs(given: Any, what: str, url: str) -> dict[str, str]:

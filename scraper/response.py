@@ -10,17 +10,23 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from multidict import CIMultiDict
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from scraper.content import Kind, essence, has_tags, kind_of
+from scraper.cookies import pairs
 from scraper.encoding import decode, sniff
-from scraper.errors import NestingError, ParseError, RequestError
+from scraper.errors import ContentError, NestingError, ParseError, RequestError
 from scraper.nesting import too_deep
+from scraper.nofollow import link_says
 from scraper.page import Seen
 from scraper.request import CallbackRef, Request, link
+from scraper.robots_text import robots_text, sitemaps
 from scraper.selector import Selector, SelectorList, select
 from scraper.url import Resolver, resolve
 
@@ -43,17 +49,28 @@ class Response:
         body: decoded content (gzip and the like undone), bytes.
         request: the Request that led here; ``meta`` and ``cb_kwargs`` are its.
         seen: timing and connection facts (seconds, bytes, whether the connection was reused).
+        file: where the body is, when ``stream_to`` asked for a file and the status was 2xx; else None. ``body`` is
+            empty then.
+        sha256: of what is in the file, in hex; None without a file.
+        obeys_nofollow: whether ``rel=nofollow`` counts, as ``obey_nofollow`` has it: ``links()`` leaves such links out
+            (``left_out`` has their URLs), and the requests that ``follow()`` and ``follow_all()`` make of them are
+            marked ``nofollow=True``, so that they are dropped once they are yielded.
     """
 
     __slots__ = (
         "_encoding",
+        "_kind",
         "_resolver",
         "_text",
         "_tree",
         "body",
+        "file",
         "headers",
+        "left_out",
+        "obeys_nofollow",
         "request",
         "seen",
+        "sha256",
         "status",
         "url",
     )
@@ -75,10 +92,15 @@ class Response:
         self.body = body
         self.request = request if request is not None else Request(url)
         self.seen = seen if seen is not None else Seen(status=status, size=len(body))
+        self.file: Path | None = None
+        self.sha256: str | None = None
         self._encoding: str | None = None
+        self._kind: Kind | None = None
         self._text: str | None = None
         self._tree: LexborHTMLParser | None = None
         self._resolver: Resolver | None = None
+        self.obeys_nofollow = False
+        self.left_out: list[str] | None = None
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -110,6 +132,25 @@ class Response:
             return None
 
     @property
+    def cookies(self) -> dict[str, str]:
+        """Names and values of the cookies that this answer sets, kept or not; those of the jar are not shown."""
+        getall = getattr(self.headers, "getall", None)
+        return pairs(getall("Set-Cookie", ())) if getall is not None else {}
+
+    @property
+    def content_type(self) -> str:
+        """``type/subtype`` of the Content-Type header in lower case; empty when there is none."""
+        return essence(self.headers.get("Content-Type"))
+
+    @property
+    def kind(self) -> Kind:
+        """``html``, ``xml``, ``json``, ``text`` or ``binary``: by the header, and by the first bytes where it says
+        nothing of use or is plainly wrong (WHATWG MIME Sniffing)."""
+        if self._kind is None:
+            self._kind = kind_of(self.headers.get("Content-Type"), self.body)
+        return self._kind
+
+    @property
     def encoding(self) -> str:
         """WHATWG name by BOM, header, meta prescan of 1,024 bytes, then UTF-8 or windows-1252."""
         if self._encoding is None:
@@ -118,7 +159,7 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body as text; what cannot be decoded becomes U+FFFD. Never raises."""
+        """The body as text; what cannot be decoded becomes U+FFFD. Never raises, also for what is no text."""
         if self._text is None:
             self._text = decode(self.body, self.encoding)
         return self._text
@@ -127,7 +168,7 @@ class Response:
         """The body as JSON (RFC 8259), converted to ``type`` by msgspec when one is given.
 
         What is not UTF-8, and the lone surrogates and NaN that servers do send, are read all the same.
-        Raises ParseError when it is not JSON or does not fit the type.
+        Raises ParseError when it is not JSON or does not fit the type, ContentError when it is something else.
         """
         try:
             try:
@@ -136,26 +177,48 @@ class Response:
                 return msgspec.convert(json.loads(self.text), type)
         except (ValueError, RecursionError) as error:
             start = self.text[:60]
-            raise ParseError(
-                f"{self.url} is not the JSON asked for: {error}; it starts {start!r}", request=self.request
+            kind = ContentError if self.kind in ("html", "xml", "binary") else ParseError
+            raise kind(
+                f"{self.url} is not the JSON asked for: {error}; it is {self._named()} and starts {start!r}",
+                request=self.request,
             ) from error
 
     @property
     def tree(self) -> LexborHTMLParser:
         """The parsed page, parsed when first asked for.
 
-        Raises NestingError for tags nested so deeply that parsing would stall (quadratic time).
+        XML is read by the rules of HTML: names in lower case, no namespaces. Raises ContentError for what is no
+        markup, NestingError for markup that would stall, flood or break the parser.
         """
         if self._tree is None:
             self._tree = self._parse()
         return self._tree
 
+    @property
+    def is_markup(self) -> bool:
+        """Whether there may be tags in it: all but binary data, JSON, code and the like, and text without a tag."""
+        kind = self.kind
+        if kind == "text":
+            return self.content_type in ("", "text/plain") and has_tags(self.body)
+        return kind in ("html", "xml")
+
+    def _named(self) -> str:
+        """What it is, for people."""
+        kind = {"html": "HTML", "xml": "XML", "json": "JSON", "binary": "binary data"}.get(self.kind, self.kind)
+        return f"{kind} ({self.content_type or 'without a Content-Type'})"
+
     def _parse(self) -> LexborHTMLParser:
+        if self.body[:1] != b"<" and self.body and not self.is_markup:
+            use = {"json": ".json()", "text": ".text"}.get(self.kind, ".body")
+            raise ContentError(
+                f"{self.url} is {self._named()}, so there is no page to search; read {use} instead",
+                request=self.request,
+            )
         # Bytes that are no UTF-8 where it was promised are U+FFFD to selectolax, as they are in ``text``.
         body = self.body.removeprefix(UTF8_BOM) if self.encoding == "utf-8" else self.text.encode()
         if too_deep(body):
             raise NestingError(
-                f"{self.url} nests its tags too deeply to be parsed in sane time; read .text instead",
+                f"{self.url} holds markup that would stall, flood or break the parser; read .text instead",
                 request=self.request,
             )
         return LexborHTMLParser(body)
@@ -163,7 +226,7 @@ class Response:
     def css(self, query: str) -> SelectorList:
         """All matches of a CSS selector; ``::text`` and ``::attr(name)`` give strings.
 
-        Raises ParseError for a selector that is not CSS.
+        Raises ParseError for a selector that is not CSS, ContentError for a body that is no markup.
         """
         root = self.tree.root
         return select((root,) if root is not None else (), query)
@@ -174,7 +237,7 @@ class Response:
         if self._resolver is None:
             base = self.url
             # Few pages have a base, so none is parsed for it: JSON has no tree to look into.
-            if self._tree is not None or "<base" in self.text.lower():
+            if self._tree is not None or (self.is_markup and "<base" in self.text.lower()):
                 node = next((each for each in self.tree.tags("base") if "href" in each.attributes), None)
                 if node is not None:
                     base = resolve(base, node.attributes["href"] or "") or base
@@ -201,10 +264,18 @@ class Response:
     def links(self) -> list[str]:
         """Canonical URLs of all ``<a href>``, then all ``<area href>``: in the order of the page, each once."""
         tree, resolver = self.tree, self.resolver
+        if self.obeys_nofollow:
+            marked = self._marked([node for tag in ("a", "area") for node in tree.tags(tag)])
+            self.left_out = [url for url, nofollow in marked.items() if nofollow]
+            return [url for url, nofollow in marked.items() if not nofollow]
         hrefs = dict.fromkeys(
             [node.attributes.get("href", NO_LINK) for tag in ("a", "area") for node in tree.tags(tag)]
         )
         return resolver.urls([href or "" for href in hrefs])
+
+    def sitemaps(self) -> list[str]:
+        """The URLs of the ``Sitemap`` lines of a robots.txt: canonical, in its order, each once."""
+        return sitemaps(robots_text(self.body), self.url)
 
     def follow(self, target: Link, callback: CallbackRef = None, **arguments: Any) -> Request:
         """A Request for a URL, or for the link in a node: its ``href``, else its ``src``.
@@ -217,6 +288,8 @@ class Response:
                 f"no href or src in {target!r} on {self.url}; pass a URL or one link", request=self.request
             )
         url = self.urljoin(href)
+        if self.obeys_nofollow and _says_nofollow(target):
+            arguments.setdefault("nofollow", True)
         return Request(url, callback, **arguments) if arguments else link(url, callback)
 
     def follow_all(
@@ -238,14 +311,37 @@ class Response:
             targets = self.css(targets)
         if isinstance(targets, SelectorList):
             targets = targets.matches  # as they are: a Selector around each costs more than its look-up
+        if self.obeys_nofollow:
+            return iter(
+                [
+                    Request(url, callback, **({"nofollow": True} | arguments if nofollow else arguments))
+                    for url, nofollow in self._marked(targets).items()
+                ]
+            )
         hrefs = [target if isinstance(target, str) else _href(target) for target in targets]
         found = self.resolver.urls([href for href in hrefs if href is not None])
-        if arguments:
-            return iter([Request(url, callback, **arguments) for url in found])
-        return iter([link(url, callback) for url in found])
+        if arguments:  # one at a time: of a million nobody takes more than a page may give
+            return (Request(url, callback, **arguments) for url in found)
+        return map(link, found, repeat(callback))
+
+    def _marked(self, targets: Iterable[Link]) -> dict[str, bool]:
+        """The URLs of these links, and whether every link to one of them says nofollow."""
+        found: dict[str, bool] = {}
+        for target in targets:
+            href = _href(target)
+            url = self.resolver[href] if href is not None else None
+            if url is not None:
+                found[url] = found.get(url, True) and _says_nofollow(target)
+        return found
 
     def __repr__(self) -> str:
         return f"<{self.status} {self.url}>"
+
+
+def _says_nofollow(target: Link) -> bool:
+    """Whether a link has ``rel=nofollow``; a URL by itself has no ``rel``."""
+    node = target.node if isinstance(target, Selector) else target
+    return isinstance(node, LexborNode) and link_says(node)
 
 
 def _href(target: Link) -> str | None:

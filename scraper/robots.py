@@ -1,95 +1,100 @@
 """RobotsFetcher: a Fetcher that asks robots.txt first (RFC 9309).
 
 It wraps another fetcher and asks through it, so that robots.txt has the same time-outs, proxy and ledger as a
-page. A origin is asked once however many wait; the answer is kept for a day.
+page. An origin is asked once however many wait. Its answer is kept for a day, in the store too: the next crawl
+does not ask again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from protego import Protego
-
-from scraper.errors import FetchError, RobotsDenied
-from scraper.ports import Clock, Fetcher
+from scraper.errors import FetchError, Postponed, RobotsDenied, StatusError
+from scraper.page import Note
+from scraper.ports import Clock, Fetcher, Store
 from scraper.request import Request, link
 from scraper.response import Response
+from scraper.robots_kept import MOST_ORIGINS, Known, Origins
+from scraper.robots_rules import Rules
+from scraper.robots_text import MOST_BYTES, our_token, robots_text
 from scraper.settings import Settings
-from scraper.url import origin_of, resolve
+from scraper.url import host_of, origin_of, resolve
 
-if TYPE_CHECKING:
-    from scraper.robots_line import DenyingLines
-
-KEPT_FOR = 24 * 3600.0  # seconds; RFC 9309 section 2.4
-FAILED_FOR = 30.0
-"""Seconds for which a robots.txt that could not be had is not asked for again."""
-MOST_ORIGINS = 1_000
-MOST_BYTES = 500 * 1024
-"""What is parsed of a robots.txt; RFC 9309 section 2.5 asks for no less."""
+TROUBLED_FOR = 30.0
+"""Seconds for which a server that answered 5xx is left alone; doubled each time, as are those of a silent one."""
+SILENT_FOR = 1.0
+LONGEST_BACK_OFF = 3600.0
+MOST_RAW = 16 * 1024 * 1024
+"""Bytes that may come before there are 500 KiB, whatever ``max_body_size`` says of pages."""
 MOST_HOPS = 5
-OFF_LOOP = 16 * 1024
-"""From this size (bytes) parsing takes longer than the loop may stand still: 1 ms for 6 kB."""
-
-
-class _Rules:
-    """What one origin's robots.txt says to us until ``until`` (monotonic seconds)."""
-
-    __slots__ = ("body", "delay", "failure", "lines", "robots", "sitemaps", "until")
-
-    def __init__(self, until: float) -> None:
-        self.until = until
-        self.robots: Protego | None = None  # None: all is allowed
-        self.failure: FetchError | None = None
-        self.body = b""  # what was parsed, a twentieth of what Protego makes of it; until lines is made of it
-        self.lines: DenyingLines | None = None
-        self.delay: float | None = None
-        self.sitemaps: tuple[str, ...] = ()
 
 
 class RobotsFetcher:
-    """Fetches what robots.txt allows the product token (``user_agent`` up to its first "/").
+    """Fetches what robots.txt allows our product token: `robots_agent`, else the one of `user_agent`.
 
-    2xx is parsed, up to five redirects are followed; 4xx, too many redirects or an empty file allow all. While
-    it answers 5xx nothing is allowed: that RobotsDenied is transient and its ``retry_after`` says when robots.txt
-    will be asked for again. When it cannot be reached, the page fails with the same error.
+    2xx is parsed, up to five redirects are followed; 4xx, more redirects or an empty file allow all. While it
+    answers 5xx, or cannot be reached, nothing is allowed; the error says when it will be asked for again. Nothing
+    is asked for requests with ``obey_robots=False``, nor without the setting unless they have ``obey_robots=True``.
+
+    Args:
+        store: keeps answers from one crawl to the next; None: they are not kept.
+        learnt: told (host, seconds) of each Crawl-delay and Request-rate, and 0 when it is gone.
+        delay: the seconds that must be between two requests to a host. Where it is not 0, robots.txt takes a turn
+            of its own: the page that asked for it is postponed, and so is each further hop to the same host.
     """
 
-    def __init__(self, inner: Fetcher, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        inner: Fetcher,
+        settings: Settings,
+        clock: Clock,
+        store: Store | None = None,
+        learnt: Callable[[str, float], object] = lambda host, seconds: None,
+        delay: Callable[[str], float] = lambda host: 0.0,
+    ) -> None:
         self._inner = inner
-        self._token = settings.user_agent.partition("/")[0].strip() or "*"
-        self._now = clock.monotonic if clock is not None else monotonic
-        self._rules: dict[str, _Rules] = {}  # least recently used first
-        self._asking: dict[str, asyncio.Task[_Rules]] = {}
-        self._finding = asyncio.Lock()
+        self._obey = settings.obey_robots
+        self._token = our_token(settings)
+        self._longest = settings.retry_after_max
+        self._patience = settings.breaker_patience
+        self._longest_gap = settings.crawl_delay_max
+        self._silent_for = min(SILENT_FOR, settings.retry_max_wait)
+        self._clock = clock
+        self._now = clock.monotonic
+        self._learnt = learnt
+        self._delay = delay
+        self._origins = Origins(self._token, clock, store)
+        self._asking: dict[str, asyncio.Task[Known]] = {}
+        self._hops: dict[str, tuple[str, int]] = {}
+        """Where those stand that had to wait for their host in the midst of redirects."""
 
     async def fetch(self, request: Request) -> Response:
-        """As the inner fetcher does. Raises RobotsDenied when robots.txt forbids it or answers 5xx."""
+        """As the inner fetcher does. Raises RobotsDenied when robots.txt forbids it or answers 5xx, the error of
+        robots.txt when that cannot be reached, and Postponed when it took the turn of the page."""
+        options = request.options
+        if not (self._obey if options is None else options.get("obey_robots", self._obey)):
+            return await self._inner.fetch(request)
         url = request.url
         origin = origin_of(url)
-        rules = self._rules.pop(origin, None)
-        if rules is not None and rules.until > self._now():
-            self._rules[origin] = rules
-        elif url == origin + "/robots.txt":
+        if url.endswith("/robots.txt") and url == origin + "/robots.txt":
             return await self._inner.fetch(request)  # always allowed
-        else:
-            rules = await self._ask(origin)
-        if rules.failure is not None:
-            raise self._unreachable(request, origin, rules)
-        if rules.robots is not None and not rules.robots.can_fetch(url, self._token):
+        known = self._origins.get(origin)
+        waited = known is None or known.until <= self._now()
+        if known is None or waited:
+            known = await self._ask(origin, options)
+        if known.failure is not None:
+            raise self._unreachable(request, origin, known)
+        if waited and known.paces and self._delay(host_of(url)) > 0:
+            raise Postponed(f"{url} waits for its turn after {origin}/robots.txt", request=request)
+        rules = known.rules
+        if rules is not None and not rules.allows(url):
             raise await self._denied(request, origin, rules)
         return await self._inner.fetch(request)
 
-    def crawl_delay(self, origin: str) -> float | None:
-        """Seconds of its ``Crawl-delay`` for us; None when it has none or was not asked yet."""
-        rules = self._rules.get(origin)
-        return rules.delay if rules is not None else None
-
-    def sitemaps(self, origin: str) -> tuple[str, ...]:
-        """The ``Sitemap`` URLs it names, as written; none when it was not asked yet."""
-        rules = self._rules.get(origin)
-        return rules.sitemaps if rules is not None else ()
+    def notes(self) -> list[Note]:
+        """Answers that came since the last call."""
+        return self._origins.notes()
 
     async def close(self) -> None:
         """Give up what is being asked, and close the inner fetcher."""
@@ -99,92 +104,125 @@ class RobotsFetcher:
         await asyncio.gather(*asking, return_exceptions=True)
         await self._inner.close()
 
-    async def _ask(self, origin: str) -> _Rules:
+    # -- one answer for all who wait
+
+    async def _ask(self, origin: str, options: dict[str, object] | None) -> Known:
         task = self._asking.get(origin)
         if task is None:
-            task = self._asking[origin] = asyncio.create_task(self._load(origin))
-            task.add_done_callback(lambda _: self._asking.pop(origin))
+            task = self._asking[origin] = asyncio.create_task(self._load(origin, options))
+            task.add_done_callback(lambda done: self._asked(origin, done))
         # Shielded: one who gives up must not take the answer from the others.
         return await asyncio.shield(task)
 
-    async def _load(self, origin: str) -> _Rules:
-        try:
-            response = await self._follow(origin)
-            if response is not None and response.status >= 500:
-                failure = FetchError(f"it answered {response.status}")
-                failure.transient, failure.status = True, response.status
-                raise failure
-        except FetchError as failure:
-            # A server in trouble is left alone for a while; one that cannot be reached is asked at each attempt.
-            rules = _Rules(self._now() + (FAILED_FOR if failure.status else 0.0))
-            rules.failure = failure
-        else:
-            rules = _Rules(self._now() + KEPT_FOR)
-            if response is not None and response.ok:
-                await self._read(rules, response.body)
-        self._rules[origin] = rules
-        if len(self._rules) > MOST_ORIGINS:
-            del self._rules[next(iter(self._rules))]
-        return rules
+    def _asked(self, origin: str, task: asyncio.Task[Known]) -> None:
+        del self._asking[origin]
+        if not task.cancelled():
+            task.exception()  # those who wait for it know; nobody may be left
 
-    async def _follow(self, origin: str) -> Response | None:
-        """The answer at the end of the redirects; None when they lead nowhere."""
-        url: str | None = f"{origin}/robots.txt"
-        for _ in range(1 + MOST_HOPS):
-            if url is None:
-                return None
-            response = await self._inner.fetch(link(url))
+    async def _load(self, origin: str, options: dict[str, object] | None) -> Known:
+        host = host_of(origin + "/")
+        before = self._origins.get(origin)
+        known = await self._origins.recall(origin) if before is None or before.failure is None else None
+        if known is None:
+            known = await self._fetched(origin, options, before)
+            known.paces = True
+        if known.rules is not None and known.rules.gap > 0:
+            delay = self._delay(host)
+            self._learnt(host, min(known.rules.gap, self._longest_gap))
+            known.paces = known.paces or self._delay(host) > delay  # this turn was taken before that was known
+        elif before is not None and before.rules is not None and before.rules.gap > 0 and known.failure is None:
+            self._learnt(host, 0.0)
+        self._origins.keep(origin, known)
+        return known
+
+    async def _fetched(self, origin: str, options: dict[str, object] | None, before: Known | None) -> Known:
+        try:
+            response = await self._follow(origin, options)
+        except FetchError as failure:
+            failures = before.failures if before is not None else 0
+            back_off = TROUBLED_FOR if failure.status else self._silent_for
+            wait = min(back_off * 2.0 ** min(failures, 30), LONGEST_BACK_OFF)
+            known = Known(self._now() + max(wait, min(failure.retry_after or 0.0, self._longest)))
+            known.failure, known.failures = _bare(failure), failures + 1
+            known.since = before.since if before is not None and failures else self._now()
+            where = failure.request.url if failure.request is not None else origin + "/"
+            known.elsewhere = host_of(where) != host_of(origin + "/")
+            return known
+        text = robots_text(response.body) if response is not None and response.ok else ""
+        return await self._origins.learn(origin, response.status if response is not None else 0, text)
+
+    async def _follow(self, origin: str, options: dict[str, object] | None) -> Response | None:
+        """The answer at the end of the redirects; None when they lead nowhere.
+
+        Raises FetchError when it cannot be had, Postponed when the next hop has to wait for the host.
+        """
+        url, hops = self._hops.pop(origin, (f"{origin}/robots.txt", 0))
+        asked = set()
+        while True:
+            host = host_of(url)
+            if host in asked and self._delay(host) > 0:
+                if len(self._hops) >= MOST_ORIGINS:
+                    del self._hops[next(iter(self._hops))]
+                self._hops[origin] = url, hops
+                raise Postponed(f"{url} waits for its turn")
+            asked.add(host)
+            response = await self._inner.fetch(_asking_for(url, options))
+            if response.status >= 500:
+                wait = response.retry_after(self._clock.time())
+                raise StatusError(response.status, url, retry_after=wait, request=response.request)
             if not 300 <= response.status < 400:
                 return response
-            url = resolve(url, response.headers.get("Location") or "//")  # "//" is no URL
-        return None
+            hops += 1
+            target = resolve(url, response.headers.get("Location") or "//")  # "//" is no URL
+            if target is None or hops > MOST_HOPS:
+                return None
+            url = target
 
-    async def _read(self, rules: _Rules, body: bytes) -> None:
-        if len(body) > MOST_BYTES:
-            body = body[:MOST_BYTES].rpartition(b"\n")[0]  # half a rule would be another rule
-        text = _text(body)
-        robots = Protego.parse(text) if len(body) < OFF_LOOP else await asyncio.to_thread(Protego.parse, text)
-        rules.delay = robots.crawl_delay(self._token)
-        rules.sitemaps = tuple(robots.sitemaps)
-        rules.robots = robots
-        rules.body = body
+    # -- why a page is not fetched
 
-    async def _denied(self, request: Request, origin: str, rules: _Rules) -> RobotsDenied:
-        """The denial, with the line that says so."""
-        from scraper.robots_line import DenyingLines  # few crawls are denied anything
-
-        if rules.lines is None:
-            async with self._finding:  # the first who is denied makes it for all
-                if rules.lines is None:
-                    text = _text(rules.body)
-                    if len(rules.body) < OFF_LOOP:
-                        rules.lines = DenyingLines(text, self._token)
-                    else:
-                        rules.lines = await asyncio.to_thread(DenyingLines, text, self._token)
-                    rules.body = b""
-        line = rules.lines.find(request.url)
+    async def _denied(self, request: Request, origin: str, rules: Rules) -> RobotsDenied:
+        line = await rules.line(request.url)
         where = f"{origin}/robots.txt" + (f' line {line.number}, "{line.text}",' if line is not None else "")
         return RobotsDenied(
             f"{where} forbids {request.url} to {self._token!r}; leave it out of the crawl", request=request
         )
 
-    def _unreachable(self, request: Request, origin: str, rules: _Rules) -> FetchError:
-        """Why the page is not fetched: the server is in trouble, or (the same error as its page would get) away."""
-        failure = rules.failure
+    def _unreachable(self, request: Request, origin: str, known: Known) -> FetchError:
+        """The server is in trouble, or (the same error as its page would get) away."""
+        failure = known.failure
         assert failure is not None
+        left = known.until - self._now()
+        lasted = self._now() - known.since
+        over = known.failures > 1 and 0 < self._patience <= lasted
+        again = f"it is not asked for again within {left:.0f} s; " if left >= 1 else ""
         text = (
             f"{request.url} is not fetched while {origin}/robots.txt cannot be had: {failure}; "
-            "it is tried again later, or set obey_robots = false if you may"
+            + (f"it could not for {lasted:.0f} s, so this page is given up; " if over else again)
+            + "see what ails it, or set obey_robots = false if you may"
         )
-        if failure.status is None:
+        if failure.status is None and not known.elsewhere:
             denied = type(failure)(text, request=request)
         else:
             denied = RobotsDenied(text, request=request)
             denied.transient = True
-            denied.retry_after = max(rules.until - self._now(), failure.retry_after or 0.0)
+        if over:
+            denied.transient = False
+        elif left > 0:
+            denied.retry_after = left
         denied.__cause__ = failure
         return denied
 
 
-def _text(body: bytes) -> str:
-    return body.decode("utf-8-sig", "replace")
+def _bare(failure: FetchError) -> FetchError:
+    """Without the frames that it came through, which hold all that they worked with."""
+    failure.__cause__ = failure.__context__ = None
+    return failure.with_traceback(None)
+
+
+def _asking_for(url: str, options: dict[str, object] | None) -> Request:
+    """For robots.txt by the same proxy as its page, and no more of it than is read."""
+    request = link(url)
+    request.options = {"cut_at": MOST_BYTES + 1, "max_body_size": MOST_RAW, "cookies": False}
+    if options is not None and "proxy" in options:
+        request.options["proxy"] = options["proxy"]
+    return request

@@ -52,7 +52,7 @@ def _plan(query: str) -> tuple[_Part, ...]:
         try:
             if part.css or not part.deep:
                 _ANY_PAGE.css(part.css)
-        except SelectolaxError as error:
+        except (SelectolaxError, UnicodeEncodeError) as error:  # the second: half a surrogate pair
             raise ParseError(f"not a CSS selector: {query!r}") from error
     return plan
 

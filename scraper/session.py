@@ -8,11 +8,16 @@ ours takes a fresh one and is counted).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Coroutine, Iterable
+import ssl
+from base64 import b64encode
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
 from time import monotonic
 from types import SimpleNamespace
 from typing import Any, Self
+from urllib.parse import unquote_to_bytes
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -21,17 +26,26 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from scraper.deadline import Deadline, Deadlines
-from scraper.ledger import Dropped, LedgerConnector, Wire
+from scraper.errors import Postponed, SettingsError
+from scraper.guard import Guard
+from scraper.ledger import LedgerConnector
 from scraper.log import Logger
 from scraper.page import HostLedger
+from scraper.ports import Gate
+from scraper.proxies import Proxies, ProxyFailed
+from scraper.proxy import Proxy
 from scraper.request import Request
 from scraper.settings import Settings
+from scraper.url import host_of
+from scraper.wire import Dropped, Wire
 
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 LONGEST_LINE = 65_536  # bytes of one header; aiohttp's 8,190 refuses real sites
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods that may be sent again after a dropped connection (RFC 9110 section 9.2.2)."""
+_AGENT = Settings().user_agent
+_parsed = lru_cache(256)(URL)
 
 
 class Answer(aiohttp.ClientResponse):
@@ -59,17 +73,32 @@ class SessionPool:
     """The pooled session and its ledger; ``async with`` it or ``await close()``.
 
     Nothing is made before the first request, which must be in a running loop; all others belong to that loop.
-    ``resolver`` replaces aiohttp's own (aiodns when installed, else a thread).
+    ``resolver`` replaces aiohttp's own (aiodns when installed, else a thread). ``guard`` keeps private addresses out;
+    None asks whomever it is told to. ``tls`` checks certificates; by default the authorities are those of the system
+    and of SSL_CERT_FILE. Raises SettingsError for a proxy, an agent or a ``bind_address`` that cannot be.
     """
 
-    def __init__(self, settings: Settings, resolver: AbstractResolver | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        resolver: AbstractResolver | None = None,
+        guard: Guard | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._settings = settings
         self._resolver = resolver
+        self._guard = guard
+        self._tls = tls
+        self._agent = agent(settings)
+        self._bind = _address(settings.bind_address)
+        self._proxies = Proxies(settings)
         self._session: aiohttp.ClientSession | None = None
         self._connector: LedgerConnector | None = None
         self._deadlines = Deadlines(settings.total_timeout)
         self.details = Details() if settings.trace_connections else None
         """What only aiohttp's trace hooks see; None unless ``trace_connections`` is set."""
+        self.gate: Gate | None = None
+        """Told of each request that is sent; asked before one is sent again. Set before the first."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,15 +110,28 @@ class SessionPool:
         """Send it and wait for the head of the answer; redirects are not followed, the body is not read.
 
         A request whose reused connection breaks before the answer is sent once more, at once, on a fresh
-        connection, if its method is idempotent. Raises aiohttp's errors.
+        connection, if its method is idempotent or it is asked for. Raises aiohttp's errors, Refused, ProxyFailed.
         """
+        proxy = None
+        if self._proxies.any or request.options is not None:
+            proxy = self._proxies.choose(request)
         try:
+            if proxy is not None:
+                return await self._through(proxy, request)
             return await self._ask(request)
         except Dropped as drop:
-            if request.method not in IDEMPOTENT:
+            if not self._may_repeat(request):
                 raise
+            if self.gate is not None and self.gate.waits(host_of(request.url)):
+                raise Postponed(f"{request.url} waits for its turn to be sent again", request=request) from drop
             self._open()[1].record(drop.host).resent += 1
+        if proxy is not None:
+            return await self._through(proxy, request, middlewares=(self._freshly,))
         return await self._ask(request, middlewares=(self._freshly,))
+
+    def address(self, host: str) -> str | None:
+        """The address of a host name, once a connection to it was made; None when that is not known."""
+        return self._connector.addresses.get(host) if self._connector is not None else None
 
     def deadline(self) -> Deadline:
         """A ``with`` block that raises Overdue when it takes longer than ``total_timeout``."""
@@ -113,8 +155,38 @@ class SessionPool:
                 log = Logger("scraper.session")
                 log.info("connections", **dataclasses.asdict(self.details))
 
+    def _may_repeat(self, request: Request) -> bool:
+        asked = request.options.get("resend") if request.options else None
+        if asked is not None:
+            return bool(asked)
+        return request.method in IDEMPOTENT or self._settings.resend_unsafe
+
+    async def _through(self, proxy: Proxy, request: Request, **options: Any) -> Answer:
+        """Ask through a proxy; what is the proxy's own failure is a ProxyFailed, and it rests."""
+        try:
+            answer = await self._ask(request, proxy=_parsed(proxy.url), **options)
+        except ProxyFailed:
+            self._proxies.failed(proxy)
+            raise
+        except aiohttp.ConnectionTimeoutError as error:
+            if self._open()[1].passed():
+                raise
+            self._proxies.failed(proxy)
+            raise ProxyFailed(f"{proxy.name}: no connection within {self._settings.connect_timeout:g} s") from error
+        if not proxy.is_socks and request.url.startswith("http:"):  # else the proxy has no say in the answer
+            if answer.status == 407:
+                answer.close()
+                self._proxies.failed(proxy)
+                raise ProxyFailed(f"{proxy.name}: 407 {answer.reason or 'Proxy Authentication Required'}")
+            if answer.status in (502, 504):  # the proxy's or the host's own, nobody can tell: another one is tried next
+                self._proxies.failed(proxy)
+        return answer
+
     def _ask(self, request: Request, **options: Any) -> Coroutine[Any, Any, Answer]:
-        headers = request.headers
+        headers: Mapping[str, str] | None = request.headers
+        url = request.url
+        if "@" in url:
+            url, headers = _authorized(url, headers)
         if request.cookies:
             pairs = [f"{name}={value}" for name, value in request.cookies.items()]
             merged = CIMultiDict(headers or {})
@@ -124,7 +196,7 @@ class SessionPool:
         # The context manager that session.request() wraps around this coroutine is not needed.
         return self._open()[0]._request(  # type: ignore[return-value]
             request.method,
-            URL(request.url, encoded=True),
+            URL(url, encoded=True),
             headers=headers,
             data=request.body,
             allow_redirects=False,
@@ -142,16 +214,23 @@ class SessionPool:
         keep = settings.keepalive_timeout
         self._connector = LedgerConnector(
             read_timeout=settings.read_timeout,
-            limit=settings.concurrency,
-            limit_per_host=settings.concurrency_per_host,
+            # A safety belt: the frontier never lets so many through.
+            limit=settings.most_at_once,
+            limit_per_host=settings.most_per_host,
             # 0 means none: aiohttp would keep the connections and never use them.
             **({"keepalive_timeout": keep} if keep > 0 else {"force_close": True}),
             ttl_dns_cache=settings.dns_cache_ttl,
             ssl=settings.verify_tls,
             resolver=self._resolver,
+            gate=self.gate,
+            guard=self._guard,
+            bind=self._bind,
+            hosts=settings.hosts,
+            tls=self._tls,
+            agent=self._agent,
         )
-        headers = CIMultiDict({"Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING})
-        headers["User-Agent"] = settings.user_agent
+        # After Host; in this order, and what the settings add after these.
+        headers = CIMultiDict({"User-Agent": self._agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING})
         headers.update(settings.headers)
         self._session = aiohttp.ClientSession(
             connector=self._connector,
@@ -162,7 +241,6 @@ class SessionPool:
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=settings.connect_timeout, sock_read=settings.read_timeout
             ),
-            proxy=settings.proxy,
             trust_env=False,
             auto_decompress=False,
             raise_for_status=False,
@@ -172,6 +250,42 @@ class SessionPool:
         )
         self._session._retry_connection = False
         return self._session, self._connector
+
+
+def agent(settings: Settings) -> str:
+    """How we name ourselves: ``user_agent``; our own name is followed by the contact, if there is one."""
+    named = settings.user_agent
+    if named == _AGENT and settings.contact:
+        named = f"{named} (+{settings.contact})"
+    if not named.isprintable():
+        raise SettingsError(f"user_agent and contact must be one line of text: {named!r}")
+    return named
+
+
+def is_anonymous(settings: Settings) -> bool:
+    """Whether those who run a site cannot find out from our requests whom to write to."""
+    return settings.user_agent == _AGENT and not settings.contact
+
+
+def _address(text: str | None) -> str | None:
+    try:
+        return str(ip_address(text)) if text else None
+    except ValueError:
+        raise SettingsError(f"bind_address: {text!r} is not an IP address of this machine") from None
+
+
+def _authorized(url: str, headers: Mapping[str, str] | None) -> tuple[str, Mapping[str, str] | None]:
+    """User and password of a URL are Basic credentials (RFC 7617), as in browsers; the request's own header wins."""
+    authority = url.split("/", 3)[2]
+    userinfo, at, host = authority.rpartition("@")
+    if not at:
+        return url, headers
+    url = url.replace(authority, host, 1)
+    if any(name.lower() == "authorization" for name in headers or ()):
+        return url, headers
+    user, _, password = userinfo.partition(":")
+    token = b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password)).decode()
+    return url, {**(headers or {}), "Authorization": f"Basic {token}"}
 
 
 @dataclass(slots=True)

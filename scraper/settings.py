@@ -87,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     total_timeout: SomeSeconds = 120.0
     max_body_size: Positive = 16 * 1024 * 1024
     user_agent: str = f"scraper/{VERSION}"
+    contact: str | None = None
     headers: dict[str, str] = {}
     cookies: bool = True
     auth: str | None = None
@@ -113,6 +114,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_file: str | None = None
     log_file_size: Positive = 10 * 1024 * 1024
     log_file_count: Count = 5
+
+    @property
+    def most_at_once(self) -> int:
+        """Requests at once when some hang: the place of one that takes long is lent to another."""
+        return 4 * self.concurrency
+
+    @property
+    def most_per_host(self) -> int:
+        """Requests at once to one host, wherever the settings allow the most."""
+        return max(self.concurrency_per_host, *(host.cap or 0 for host in self.hosts.values()), 0)
 
 
 NAMES = tuple(Settings.__struct_fields__)
@@ -206,7 +217,8 @@ def convert(name: str, value: Any, source: str) -> Any:
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         if name in _TIMES:
             wanted = "a time: give seconds, or such as 90s, 50m, 1h30m"
-        raise SettingsError(f"setting {name} from {source}: {given!r} is not {wanted} ({error})") from error
+        shown = "what is given" if name in _SECRET else repr(given)
+        raise SettingsError(f"setting {name} from {source}: {shown} is not {wanted} ({error})") from error
 
 
 def unknown(name: str, source: str) -> str:
@@ -226,6 +238,9 @@ _LISTS = frozenset(field.name for field in msgspec.structs.fields(Settings) if i
 
 
 _TIMES = frozenset(name for name, kind in Settings.__annotations__.items() if kind in ("Seconds", "SomeSeconds"))
+
+_SECRET = frozenset(("auth", "hosts", "proxy", "proxies"))
+"""What may hold a password: not to be shown in a message."""
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 """``90s``, ``50m``, ``1h30m``, ``2d``."""

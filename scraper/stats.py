@@ -30,6 +30,8 @@ class Stats:
                 self.retries += 1
                 continue
             self.links += receipt.new_links
+            if receipt.over_budget:
+                self.drops["host budget"] += receipt.over_budget
             found = outcome.found
             self.items += len(found.items)
             self.rejects += len(found.rejects)

@@ -11,12 +11,25 @@ The functions that take a URL apart (`host_of`, `origin_of`) rely on the canonic
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 import can_ada
 from xxhash import xxh3_128_digest
 
-__all__ = ["Resolver", "canonical", "fingerprint", "host_of", "in_domains", "origin_of", "resolve"]
+__all__ = [
+    "Resolver",
+    "canonical",
+    "fingerprint",
+    "host_of",
+    "in_domains",
+    "matches",
+    "name_of",
+    "origin_of",
+    "repeats",
+    "resolve",
+]
 
 _PUNYCODE = re.compile("xn--", re.IGNORECASE)
 _STAND_IN = "xn0in0place0of0punycode0"
@@ -111,6 +124,29 @@ def origin_of(url: str) -> str:
     """``scheme://host[:port]`` of a canonical URL, without user name and password."""
     scheme, _, authority, *_ = url.split("/", 3)
     return f"{scheme}//{authority.rpartition('@')[2]}"
+
+
+def name_of(host: str) -> str:
+    """A host (as `host_of` gives it) without its port."""
+    return host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+
+
+def matches(host: str, pattern: str) -> bool:
+    """Whether a shell pattern is meant for a host: by its name, or by name and port when it names a port.
+
+    ``*.example.com`` is also meant for ``example.com`` itself: a site with and without ``www`` is one site.
+    """
+    pattern = pattern.lower()
+    return any(
+        each == pattern or fnmatchcase(each, pattern) or (pattern.startswith("*.") and each == pattern[2:])
+        for each in (host, name_of(host))
+    )
+
+
+def repeats(url: str) -> int:
+    """How often the most frequent segment stands in the path of a canonical URL."""
+    path = url.split("/", 3)[3].partition("?")[0]
+    return max(Counter(path.split("/")).values())
 
 
 def in_domains(host: str, domains: tuple[str, ...]) -> bool:

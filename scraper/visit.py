@@ -9,17 +9,25 @@ import asyncio
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
 
-from scraper.errors import CallbackError, FetchError, NestingError, ParseError, Postponed, StatusError
+from scraper.collect import collect
+from scraper.errors import CallbackError, FetchError, FileError, HostDown, ParseError, Postponed, StatusError
 from scraper.log import Logger
-from scraper.page import Dead, Done, Found, Lease, Outcome, Retry, Seen
+from scraper.nofollow import page_says
+from scraper.page import Dead, Done, Down, Found, Lease, Outcome, Retry, Seen
 from scraper.ports import Clock, Fetcher, RetryPolicy
 from scraper.process import cores
 from scraper.redirect import redirected
+from scraper.refresh import refreshed
 from scraper.request import Request
 from scraper.response import Response
+from scraper.robots_text import our_token
+from scraper.scope import Scope
 from scraper.settings import Settings
-from scraper.spider import Scope, Spider, collect
+from scraper.spider import Spider
 
 log = Logger("scraper.engine")
 
@@ -28,13 +36,26 @@ PARSE_ON_THREAD = 64 * 1024
 
 With one core a thread would only add its hop (50-90 µs) and its waiting for the GIL."""
 
-Free = Callable[[Lease, Seen, FetchError | None], None]
+Free = Callable[[Lease, Seen | None, FetchError | None], bool]
+MOST_WORDS = 10_000
+"""Characters of an error that are kept besides its traceback."""
+
+SPIDERS = (Exception, asyncio.CancelledError, SystemExit, GeneratorExit)
+"""What spider code may raise and costs no more than its page. ``sys.exit()`` of a library that a callback uses must
+not end a crawl; KeyboardInterrupt must."""
+
+Spare = Callable[[Lease, FetchError], bool]
+GivenUp = Callable[[str], Down | None]
 Reading = Callable[[int, int], None]
 
 
 class Visitor:
     """Args:
-    free: told as soon as the fetch is over, before anything is parsed: the host's slot is free.
+    free: told as soon as the fetch is over, before anything is parsed: the host's slot is free. ``seen`` is None
+        when nothing was asked. True when the failure is the host's, and no attempt of the page.
+    spare: asked before a page is given up; True when it is to wait with its host instead.
+    given_up: not None when the host of a slot is not asked any more.
+    ending: whether a cancellation comes from us; else a callback has cancelled the task that it runs in.
     reading: told which page is read (parsed, its callback run) by which worker, and 0 when it was.
     """
 
@@ -48,6 +69,9 @@ class Visitor:
         clock: Clock,
         free: Free,
         reading: Reading,
+        spare: Spare = lambda lease, error: False,
+        given_up: GivenUp = lambda slot: None,
+        ending: Callable[[], bool] = lambda: True,
     ) -> None:
         self._spider = spider
         self._scope = scope
@@ -57,9 +81,13 @@ class Visitor:
         self._clock = clock
         self._free = free
         self._reading = reading
+        self._spare = spare
+        self._given_up = given_up
+        self._ending = ending
         self._all = settings.handle_statuses == "all"
         self._handled = frozenset(settings.handle_statuses if not self._all else ())
         self._again = frozenset(settings.retry_statuses)
+        self._token = our_token(settings) if settings.obey_nofollow else None
         self._threads = cores() > 1
         # No more at once than there are cores: each holds a page and its tree.
         self._parsers = ThreadPoolExecutor(cores(), thread_name_prefix="parse")
@@ -68,14 +96,17 @@ class Visitor:
         self._parsers.shutdown(wait=False, cancel_futures=True)
 
     async def visit(self, lease: Lease, worker: int) -> Outcome | None:
-        """One lease to one outcome; None when the page has to wait, and nothing was freed.
+        """One lease to one outcome; None when the page has to wait and it was no attempt.
 
-        Raises only CancelledError, and only when it is cancelled from outside.
+        Raises CancelledError when it is cancelled from outside, and FileError: the page is not finished then.
         """
         begun = self._clock.monotonic()
         seen: Seen | None = None
         error: FetchError | None = None
-        free = False
+        free = excused = False
+        if (down := self._given_up(lease.slot)) is not None:
+            self._free(lease, None, None)
+            return await self._failed(lease, Seen(), self._host_down(lease, down))
         try:
             response = await self._fetcher.fetch(lease.request)
             seen = response.seen
@@ -83,30 +114,43 @@ class Visitor:
                 seen.retry_after = response.retry_after(self._clock.time())
             error = self._refusal(response)
             free = True
-            self._free(lease, seen, error)
+            excused = self._free(lease, seen, error)
             if error is None:
                 self._reading(worker, lease.page)
                 try:
-                    return await self._read(lease, response)
+                    done = await self._read(lease, response, seen)
+                    await self._settle()
+                    return done
                 finally:
                     self._reading(worker, 0)
         except FetchError as failure:
             error = failure
         except Postponed:
+            self._free(lease, None, None)
             return None
-        except (Exception, asyncio.CancelledError) as failure:
+        except SPIDERS as failure:
             if not free:  # the fetcher broke its word, or we are to stop
                 seen = Seen(elapsed=self._clock.monotonic() - begun, keepalive=False)
                 self._free(lease, seen, None)
-            if _is_abort(failure):
+            if self._is_abort(failure) or (isinstance(failure, FileError) and not free):
                 raise
             assert seen is not None
             return self._broken(lease, seen, failure)
         assert error is not None  # every other way out has returned
         if seen is None:
             seen = Seen(error.status, self._clock.monotonic() - begun, keepalive=False, reused=error.reused)
-            self._free(lease, seen, error)
+            excused = self._free(lease, seen, error)
+        if excused:
+            lease.after += 1
+            return None
         return await self._failed(lease, seen, error)
+
+    def _host_down(self, lease: Lease, down: Down) -> HostDown:
+        since = datetime.fromtimestamp(self._clock.time() - self._clock.monotonic() + down.since, UTC)
+        return HostDown(
+            f"{lease.request.url} is not asked: {lease.slot} has not answered since {since:%Y-%m-%d %H:%M:%S} UTC "
+            f"(last error: {down.words[:500]}); once it does, scraper retry {self._spider.name} --reason 'host down'"
+        )
 
     def _refusal(self, response: Response) -> StatusError | None:
         """The error for a status that nobody asked to see."""
@@ -120,28 +164,36 @@ class Visitor:
             status, response.url, transient=status in self._again, retry_after=wait, request=response.request
         )
 
-    async def _read(self, lease: Lease, response: Response) -> Done:
+    async def _read(self, lease: Lease, response: Response, seen: Seen) -> Done:
         target = None
         if response.status not in self._handled:  # named there, a redirect is an answer like any other
             target = redirected(response, self._settings.max_redirects)
         if target is not None:
-            return self._redirect(lease, response.seen, target)
+            return self._redirect(lease, seen, target)
         if (
             self._threads
             and len(response.body) >= PARSE_ON_THREAD
             and "html" in response.headers.get("Content-Type", "")
         ):
             await asyncio.get_running_loop().run_in_executor(self._parsers, _parse_ahead, response)
+        if self._settings.meta_refresh and (target := refreshed(response, self._settings.max_redirects)) is not None:
+            return self._redirect(lease, seen, target)
         request = lease.request
         name = str(request.callback or "parse")
         callback = getattr(self._spider, name, None)
         if callback is None:
             raise CallbackError(f"spider {self._spider.name!r} has no method {name!r} any more", request=request)
+        nofollow = None
+        if self._token is not None:
+            response.obeys_nofollow = True
+            nofollow = page_says(response, self._token)
         result = callback(response, **request.cb_kwargs) if request.cb_kwargs else callback(response)
-        found = await collect(self._scope, result, request)
+        found = await collect(self._scope, result, request, nofollow)
+        if response.left_out:
+            self._scope.drop(found, "nofollow", response.left_out)
         if (passed_over := response.passed_over) is not None:
             self._scope.drop(found, "scheme", passed_over)
-        return Done(lease, response.seen, found)
+        return Done(lease, seen, found)
 
     def _redirect(self, lease: Lease, seen: Seen, target: Request) -> Done:
         """The one link of a redirect is its target; when that is not to be followed, the page's reason says why."""
@@ -152,42 +204,71 @@ class Visitor:
         self._scope.drop(found, reason, [target.url])
         return Done(lease, seen, found, reason=f"redirect {reason}")
 
-    async def _failed(self, lease: Lease, seen: Seen, error: FetchError) -> Outcome:
+    async def _failed(self, lease: Lease, seen: Seen, error: FetchError) -> Outcome | None:
         """Retry while the policy says so; else dead, after the errback has had its say."""
         error.request = lease.request
         delay = self._retry.delay(lease, error, self._clock.time())
         if delay is not None:
             return Retry(lease, seen, delay, error.reason, str(error))
+        if self._spare(lease, error):
+            lease.after += 1
+            return None
         log.info("dead", url=lease.request.url, reason=error.reason, attempts=lease.attempt, error=str(error))
         dead = Dead(lease, seen, error.reason, str(error))
         if lease.request.errback is not None:
             try:
                 result = getattr(self._spider, str(lease.request.errback))(lease.request, error)
                 dead.found = await collect(self._scope, result, lease.request)
-            except (Exception, asyncio.CancelledError) as failure:
-                if _is_abort(failure):
+                await self._settle()
+            except SPIDERS as failure:
+                if self._is_abort(failure):
                     raise
                 return self._broken(lease, seen, failure)
         return dead
 
     def _broken(self, lease: Lease, seen: Seen, error: BaseException) -> Dead:
         """Spider code raised: the page is dead and its traceback kept; the crawl goes on."""
-        reason = error.reason if isinstance(error, ParseError | FetchError) else "callback"
+        reason = error.reason if isinstance(error, ParseError | FetchError | CallbackError) else "callback"
+        words = _words(error)
         trace = "".join(traceback.format_exception(error))
         frames = traceback.extract_tb(error.__traceback__)
         at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        log.error("callback_failed", url=lease.request.url, error=f"{type(error).__name__}: {error}", at=at)
-        return Dead(lease, seen, reason, f"{type(error).__name__}: {error}", trace[-20_000:])
+        log.error("callback_failed", url=lease.request.url, error=words, at=at)
+        return Dead(lease, seen, reason, words, trace[-20_000:])
+
+    def _is_abort(self, error: BaseException) -> bool:
+        """True when we are cancelled; False for a cancellation that spider code let slip, which is its failure."""
+        task = asyncio.current_task()
+        if not isinstance(error, asyncio.CancelledError) or task is None or not task.cancelling():
+            return False
+        return self._ending() or not _stay(task)
+
+    async def _settle(self) -> None:
+        """A callback may have cancelled the task that it runs in: ours, which would end at its next await."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling() and not self._ending():
+            _stay(task)
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            raise CallbackError("the callback cancelled the task that it runs in; raise an exception instead")
 
 
-def _is_abort(error: BaseException) -> bool:
-    """True when we are cancelled; False for a cancellation that spider code let slip, which is its failure."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+def _stay(task: asyncio.Task[Any]) -> bool:
+    """Take every cancellation of a task back."""
+    while task.uncancel():
+        pass
+    return True
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"[:MOST_WORDS]
+    except Exception as broken:  # an error of the spider's own may be broken itself
+        return f"{type(error).__name__}, whose str() raises {type(broken).__name__}"
 
 
 def _parse_ahead(response: Response) -> None:
     try:
         _ = response.tree
-    except NestingError:
+    except ParseError:
         return  # the callback meets it when it asks for the tree, and may never ask

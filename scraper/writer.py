@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from scraper.page import Note, Outcome, Receipt
+from scraper.page import Note, Outcome, Receipt, Retry
 from scraper.ports import Clock, Store, Timer
 
 GROUP = 200
@@ -17,6 +17,9 @@ GROUP = 200
 
 What a kill makes us fetch again is what was in flight and this. A commit begins at half of it, so that the
 other half gathers meanwhile."""
+
+MOST_RESULTS = 100_000
+"""Links and items that may be uncommitted before ``put`` waits: some 30 MB of them. One outcome may have as many."""
 
 Committed = Callable[[Sequence[Outcome], Sequence[Receipt]], Awaitable[None]]
 
@@ -54,6 +57,7 @@ class Writer:
         self._notes = notes
         self._waiting: list[Outcome] = []
         self._writing = 0
+        self._load = 0
         self._timer: Timer | None = None
         self._go = asyncio.Event()
         self._space = asyncio.Event()
@@ -69,15 +73,20 @@ class Writer:
 
     async def put(self, outcome: Outcome) -> None:
         """Hand an outcome over; waits while the store is far behind."""
-        while self.pending >= self._bound:
-            self._space.clear()
-            await self._space.wait()
+        await self.room()
         self._waiting.append(outcome)
+        self._load += _weight(outcome)
         self._idle.clear()
-        if len(self._waiting) >= self._group:
+        if len(self._waiting) >= self._group or self._load >= MOST_RESULTS:
             self._go.set()
         elif self._timer is None:
             self._timer = self._clock.call_at(self._clock.monotonic() + self._linger, self._go.set)
+
+    async def room(self) -> None:
+        """Wait while the store is far behind."""
+        while self.pending >= self._bound or self._load >= MOST_RESULTS:
+            self._space.clear()
+            await self._space.wait()
 
     def flush(self) -> None:
         """Commit what waits without lingering."""
@@ -104,6 +113,7 @@ class Writer:
                 receipts = await self._store.commit(group, self._clock.time(), self._notes())
                 await self._committed(group, receipts)
                 self._writing = 0
+                self._load -= sum(map(_weight, group))
                 self._space.set()
             if len(self._waiting) >= self._group or (self._closed and self._waiting):
                 self._go.set()
@@ -111,3 +121,7 @@ class Writer:
                 self._idle.set()
                 if self._closed:
                     return
+
+
+def _weight(outcome: Outcome) -> int:
+    return 0 if isinstance(outcome, Retry) else len(outcome.found.links) + len(outcome.found.items)

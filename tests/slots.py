@@ -8,14 +8,16 @@ from typing import Any
 from scraper.errors import FetchError
 from scraper.frontier import Frontier
 from scraper.page import HostLimits, Lease, Seen
+from scraper.ports import Throttle
 from scraper.request import Request
+from scraper.slot import Slot
 from scraper.testing import FakeClock
 
 KEEPALIVE = 30.0
 pages = count(1)
 
 
-class Limits:
+class Limits(Throttle):
     """A throttle whose limits a test sets."""
 
     def __init__(self, cap: int = 8, delay: float = 0.0, jitter: float = 0.0) -> None:
@@ -24,7 +26,7 @@ class Limits:
     def limits(self, host: str) -> HostLimits:
         return self.hosts[host]
 
-    def observe(self, host: str, seen: Seen, error: FetchError | None) -> float:
+    def observe(self, host: str, seen: Seen, error: FetchError | None, now: float) -> float:
         return 0.0
 
 
@@ -36,9 +38,20 @@ class Hungry:
         self.calls += 1
 
 
-def frontier(limits: Limits | None = None, clock: FakeClock | None = None, **options: Any) -> Frontier:
+class Begun(Frontier):
+    """Where every host has answered before."""
+
+    def _add_slot(self, key: str) -> Slot:
+        slot = super()._add_slot(key)
+        slot.answered = True
+        return slot
+
+
+def frontier(
+    limits: Limits | None = None, clock: FakeClock | None = None, begun: bool = True, **options: Any
+) -> Frontier:
     chosen = {"keepalive": KEEPALIVE, "look_ahead": 128, "per_host": 64, "hungry": Hungry(), **options}
-    return Frontier(limits or Limits(), clock or FakeClock(), **chosen)
+    return (Begun if begun else Frontier)(limits or Limits(), clock or FakeClock(), **chosen)
 
 
 def leases(host: str, number: int = 1, priority: int = 0) -> list[Lease]:

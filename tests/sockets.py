@@ -1,4 +1,4 @@
-"""A raw HTTP server that counts what the ledger claims to know, and a name server; both on 127.0.0.1.
+"""A raw HTTP server that counts what the ledger claims to know, and two sources of names; all on loopback.
 
 What it does with a request is told by a function, so that each test shows its server in a line or two.
 """
@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self, cast
+
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 
 @dataclass
@@ -59,7 +61,8 @@ def always(reply: Reply) -> Callable[[Asked], Reply]:
 class Server:
     """``async with Server(behave) as server``; ``server.url("/x")``.
 
-    ``sockets`` has the number of requests read on each accepted socket; ``answered`` the answers sent,
+    ``host`` is how it is called, ``bind`` where it listens. ``sockets`` has the number of requests read on each
+    accepted socket, ``peers`` their other ends, ``heads`` the requests as they came; ``answered`` the answers sent,
     ``hung_up`` the sockets the server ended, ``peak`` the most open at once.
     """
 
@@ -67,8 +70,12 @@ class Server:
     tls: ssl.SSLContext | None = None
     idle: float | None = None
     host: str = "127.0.0.1"
+    bind: str = "127.0.0.1"
+    port: int = 0
     sockets: list[int] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=list)
+    peers: list[str] = field(default_factory=list)
     answered: int = 0
     hung_up: int = 0
     peak: int = 0
@@ -87,11 +94,12 @@ class Server:
         return sum(self.sockets)
 
     def url(self, path: str = "/") -> str:
-        return f"http{'s' if self.tls else ''}://{self.host}:{self.port}{path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http{'s' if self.tls else ''}://{host}:{self.port}{path}"
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Socket(self), "127.0.0.1", 0, ssl=self.tls)
+        self._server = await loop.create_server(lambda: _Socket(self), self.bind, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -140,6 +148,7 @@ class _Socket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are of no class that asyncio knows
+        self.server.peers.append(transport.get_extra_info("peername")[0])
         self.number = len(self.server.sockets)
         self.server.sockets.append(0)
         self.server.open.add(self)
@@ -159,6 +168,7 @@ class _Socket(asyncio.Protocol):
             length = int(headers.get("content-length", 0))
             if len(rest) < length:
                 return
+            self.server.heads.append(head)
             self.read = rest[length:]
             self.answer(first, headers, rest[:length])
 
@@ -207,12 +217,38 @@ class _Socket(asyncio.Protocol):
         self.server.changed()
 
 
+class Told(AbstractResolver):
+    """Names and their addresses as a test says; ``asked`` has each look-up. What is not known does not exist."""
+
+    def __init__(self, **known: str | list[str]) -> None:
+        self.known = {
+            name.replace("_", "."): [given] if isinstance(given, str) else given for name, given in known.items()
+        }
+        self.asked: list[str] = []
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked.append(host)
+        if host not in self.known:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [
+            ResolveResult(hostname=host, host=each, port=port, family=family, proto=0, flags=0)
+            for each in self.known[host]
+        ]
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
 @dataclass
 class Names:
-    """A DNS server on UDP: the IPv4 address of each name in ``known``, none for others, silence for ``mute``."""
+    """A DNS server on UDP: the IPv4 address of each name in ``known``, none for others, silence for ``mute``,
+    SERVFAIL for ``broken``."""
 
     known: dict[str, str] = field(default_factory=dict)
     mute: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     asked: list[str] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
@@ -245,6 +281,6 @@ class _NameServer(asyncio.DatagramProtocol):
         records = b""
         if known is not None and kind == 1:
             records = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + socket.inet_aton(known)
-        flags = 0x8180 if known is not None else 0x8183
+        flags = 0x8180 if known is not None else 0x8182 if name in self.names.broken else 0x8183
         head = data[:2] + struct.pack("!HHHHH", flags, 1, 1 if records else 0, 0, 0)
         self.transport.sendto(head + data[12 : at + 5] + records, address)

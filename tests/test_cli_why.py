@@ -132,6 +132,56 @@ async def test_drops_past_the_examples_are_counted(cli: Cli, tmp_path: Path) -> 
         assert "of which the first" not in (await ran(cli, "why", "walk", at.url("/nowhere"))).stdout
 
 
+SCOPE = {"max_path_repeats": 10, "max_pages_per_host": 5000}
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("nofollow", "nofollow (its link or its page asks not to be followed, and run 1 had obey_nofollow)"),
+        ("path", "path (a part of its path stands there more than 10 times, max_path_repeats of run 1: "),
+        ("host budget", "host budget (run 1 had 5,000 pages of h.test already, its max_pages_per_host)"),
+    ],
+)
+def test_each_rule_is_told_with_its_figure(cli: Cli, tmp_path: Path, reason: str, told: str) -> None:
+    made = Made(tmp_path / "x.db")
+    made.run(scope=SCOPE)
+    made.drop(reason, "http://h.test/no", page=made.page("page"))
+    made.close()
+    out = cli("why", "x.db", "http://h.test/no").stdout
+    assert f"run 1 met it as a link on http://h.test/page and did not follow it: {told}" in out
+
+
+def test_a_url_that_would_be_a_trap(cli: Cli, tmp_path: Path) -> None:
+    made = Made(tmp_path / "x.db")
+    made.run(scope=SCOPE)
+    made.close()
+    out = cli("why", "x.db", "http://h.test/" + "a/" * 11).stdout
+    assert "a link to it would be dropped: path (a part of its path stands there more than 10 times" in out
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("robots", "with obey_robots = false, or Request(obey_robots=False), it is not asked"),
+        (
+            "private address",
+            "name it in start_urls or allowed_domains, or in the setting allow_private, if it may be asked",
+        ),
+        ("host down", "scraper retry SPIDER --reason 'host down' asks it again"),
+    ],
+)
+def test_what_to_do_about_a_dead_page(cli: Cli, tmp_path: Path, reason: str, told: str) -> None:
+    made = Made(tmp_path / "x.db")
+    made.run()
+    made.page("a", "dead", reason=reason, error="what happened", status=None)
+    made.close()
+    out = cli("why", "x.db", "http://h.test/a").stdout
+    assert re.search(rf"^state +dead: {reason}$", out, re.M)
+    assert "run 1 gave it up: what happened" in out
+    assert re.search(rf"^note .*{re.escape(told)}$", out, re.M)
+
+
 @pytest.mark.parametrize("arguments", [("why",), ("why", "walk")])
 def test_why_what(cli: Cli, arguments: tuple[str, ...]) -> None:
     done = cli(*arguments)

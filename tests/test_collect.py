@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from scraper.collect import collect
 from scraper.errors import CallbackError, RequestError
 from scraper.request import Request
 from scraper.response import Response
-from scraper.spider import Scope, Spider, collect
+from scraper.scope import Scope
+from scraper.spider import Spider
 
 URL = "http://example.org/"
 PARENT = Request("http://example.org/parent")
@@ -243,7 +245,7 @@ def test_a_callback_is_closed_when_what_it_gave_cannot_be_taken(asynchronous, mo
 
     async def main():
         result = later() if asynchronous else plain()  # kept, so that nothing else closes it
-        monkeypatch.setattr("scraper.spider.to_item", lambda value: 1 / 0)
+        monkeypatch.setattr("scraper.collect.to_item", lambda value, most: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await collect(Scope(Books()), result, PARENT)
         assert closed == ["later" if asynchronous else "plain"]

@@ -128,11 +128,11 @@ async def test_parts_of_ones_own(fetcher: FakeFetcher) -> None:
     clock = FakeClock()
     asked: list[Any] = []
 
-    class Throttle:
+    class OneByOne(scraper.ports.Throttle):
         def limits(self, host: str) -> HostLimits:
             return HostLimits(1)
 
-        def observe(self, host: str, seen: Seen, error: Any) -> float:
+        def observe(self, host: str, seen: Seen, error: Any, now: float) -> float:
             asked.append(seen.status)
             return 0.0
 
@@ -145,7 +145,7 @@ async def test_parts_of_ones_own(fetcher: FakeFetcher) -> None:
         Things,
         store=MemoryStore(memory),
         fetcher=fetcher,
-        throttle=Throttle(),
+        throttle=OneByOne(),
         retry=Never(),
         clock=clock,
         observers=[watch],

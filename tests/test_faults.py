@@ -60,6 +60,8 @@ def test_each_line_makes_an_error_that_says_where(
 ) -> None:
     told = type(kind.__name__, (kind,), {"__str__": lambda self: "the reason"})
     error = told.__new__(told)  # their constructors want parts of a real failure
+    if isinstance(error, aiohttp.ClientResponseError):
+        error.status, error.message = 407, "the reason"
     request = Request(URL)
     found = fault(error, request, Settings(), 200)
     assert type(found) is line[0]

@@ -3,20 +3,17 @@
 import asyncio
 import gzip
 import random
-import threading
 import zlib
 from collections.abc import Callable
 
 import brotli
 import pytest
 from fetching import fetching
-from sockets import Asked, Reply, Server, always, page
+from sockets import Reply, Server, always, page
 
 from scraper import errors
-from scraper.decompress import decompress
 from scraper.errors import FetchError
-from scraper.fetchers import http
-from scraper.fetchers.http import OFF_LOOP
+from scraper.fetchers.http import LARGE
 from scraper.request import Request
 
 TEXT = b"<p>" + bytes(range(32, 127)) * 200
@@ -104,28 +101,8 @@ async def test_codings(coding: str, form: Callable[..., Reply]) -> None:
         assert response.seen.size == len(TEXT)
 
 
-async def test_large_bodies_are_decoded_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    where: list[tuple[int, bool]] = []
-
-    def watched(body: bytes, coding: str, limit: int) -> bytes:
-        where.append((len(body), threading.current_thread() is threading.main_thread()))
-        return decompress(body, coding, limit)
-
-    monkeypatch.setattr(http, "decompress", watched)
-    large = random.Random(1).randbytes(OFF_LOOP)
-    bodies = {"/large": large, "/small": large[:1000]}
-
-    def behave(asked: Asked) -> Reply:
-        return page(gzip.compress(bodies[asked.path]), Content_Encoding="gzip")
-
-    async with Server(behave) as server, fetching() as ours:
-        for path, body in bodies.items():
-            assert (await ours.get(server.url(path))).body == body
-    assert [on_loop for _, on_loop in where] == [False, True]
-
-
 async def test_a_connection_taken_by_another_meanwhile_was_not_reused() -> None:
-    body = gzip.compress(random.Random(1).randbytes(OFF_LOOP * 8))
+    body = gzip.compress(random.Random(1).randbytes(LARGE * 8))
     reply = page(body, Content_Encoding="gzip")
     async with Server(always(reply)) as server, fetching(concurrency_per_host=1) as ours:
         both = await asyncio.gather(ours.get(server.url()), ours.get(server.url()))

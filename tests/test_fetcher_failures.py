@@ -34,8 +34,8 @@ async def test_no_such_name() -> None:
     async with Names() as names:
         resolver = AsyncResolver(nameservers=["127.0.0.1"], udp_port=names.port)
         async with fetching(resolver) as ours:
-            error = await ours.fails("http://nowhere.example/", errors.DnsError)
-            assert error.transient
+            error = await ours.fails("http://nowhere.example/", errors.NoSuchHost)
+            assert not error.transient
         await resolver.close()
 
 
@@ -79,7 +79,7 @@ async def test_connect_timeout_bounds_tls() -> None:
 async def test_a_certificate_nobody_vouches_for(certificate: ssl.SSLContext) -> None:
     async with Server(tls=certificate) as server:
         async with fetching() as ours:
-            error = await ours.fails(server.url(), errors.TlsError)
+            error = await ours.fails(server.url(), errors.CertificateUntrusted)
             assert "verify_tls" in str(error)
             assert not error.transient
             assert ours.pool.take()[0].opened == 1
@@ -106,7 +106,8 @@ async def test_through_a_proxy() -> None:
             assert (await ours.get("http://shop.example/x")).status == 200
         assert [asked.path for asked in proxy.asked] == ["http://shop.example/x"] * 2
         (record,) = ours.pool.ledger()
-        assert (record.host, record.requests, record.opened) == ("shop.example", 2, proxy.accepted)
+        assert (record.requests, record.opened) == (2, proxy.accepted)
+        assert record.host == f"shop.example via 127.0.0.1:{proxy.port}"
 
 
 async def test_a_tunnel_is_one_connection(certificate: ssl.SSLContext) -> None:

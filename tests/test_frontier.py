@@ -8,22 +8,22 @@ from itertools import pairwise
 import pytest
 from slots import KEEPALIVE, Limits, frontier, hosts, leases, spin, take_all
 
-import scraper.frontier
-from scraper.frontier import COLD, PATIENCE, WARM
+import scraper.lineup
 from scraper.page import HostLimits, Lease
+from scraper.slot import COLD, PATIENCE, WARM
 from scraper.testing import FakeClock
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where connections are not what is tested, a host gets another one as soon as it has work for it."""
-    monkeypatch.setattr(scraper.frontier, "PATIENCE", 0.0)
+    monkeypatch.setattr(scraper.lineup, "PATIENCE", 0.0)
 
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch, at_once: None) -> None:
     """Where they are, it waits as it does for real."""
-    monkeypatch.setattr(scraper.frontier, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(scraper.lineup, "PATIENCE", PATIENCE)
 
 
 # Politeness
@@ -87,8 +87,10 @@ async def test_resting_host_holds_no_worker() -> None:
 def test_rest_outlasts_the_delay_and_later_shorter_rests() -> None:
     clock = FakeClock()
     front = frontier(Limits(2, delay=1.0), clock)
+    front.reported = True
     front.push(leases("a", 3))
     one = front.take()
+    front.sent("a")
     clock.advance(1.0)
     two = front.take()
     assert one is not None
@@ -158,7 +160,7 @@ def test_warm_goes_before_cold_before_more() -> None:
     more = front.take()
     assert more is not None
     assert more.host in "abc"
-    assert next(slot for slot in front.slots if slot.host == more.host).open == 2
+    assert next(slot for slot in front.slots if slot.key == more.host).open == 2
 
 
 def test_idle_connection_is_warm_for_as_long_as_it_is_kept_alive() -> None:

@@ -8,15 +8,17 @@ import pytest
 from slots import Hungry, Limits, frontier, leases, spin, take_all
 
 import scraper.frontier
-from scraper.frontier import COLD, MORE, NOWHERE, PATIENCE, TIMED, WARM, Frontier
+import scraper.lineup
+from scraper.frontier import Frontier
 from scraper.page import HostLimits, Lease
+from scraper.slot import COLD, MORE, NOWHERE, PATIENCE, TIMED, WARM
 from scraper.testing import FakeClock
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where connections are not what is tested, a host gets another one as soon as it has work for it."""
-    monkeypatch.setattr(scraper.frontier, "PATIENCE", 0.0)
+    monkeypatch.setattr(scraper.lineup, "PATIENCE", 0.0)
 
 
 # Limits, closing
@@ -116,6 +118,61 @@ def test_full_host_is_named_until_half_of_it_is_gone() -> None:
     assert not front.dry, "the store may have more of this host"
 
 
+def test_group_of_hosts_is_one_slot_and_takes_no_more_than_it_can_use() -> None:
+    """What it has no room for goes back, and its host is named until half of the slot is gone."""
+    limits = Limits(2)
+    front = frontier(limits, per_host=8, group=lambda host: host.partition(".")[2])
+    first = [lease for number in range(8) for lease in leases(f"h{number}.example")]
+    assert front.push(first) == []
+    assert {lease.slot for lease in first} == {"example"}
+    late = [*leases("h1.example", 2), *leases("h9.example", 3)]
+    assert front.push(late) == late
+    assert front.push(leases("h1.other")) == []
+    assert {"h1.example", "h9.example"} <= front.full
+    assert front.full <= {f"h{number}.example" for number in range(10)}
+    assert front.queued == 9
+    taken = take_all(front)
+    assert sorted(lease.slot for lease in taken) == ["example", "example", "other"], "one cap for all of them"
+    front.dry = True
+    while front.full:
+        front.done(taken.pop(0))
+        taken += take_all(front)
+    assert sum(len(slot.queue) for slot in front.slots if slot.key == "example") == 4
+    assert not front.dry, "the store may have more of these"
+    assert not any(slot.hosts for slot in front.slots)
+
+
+def test_slot_does_not_remember_hosts_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scraper.frontier, "MOST_SENT_BACK", 20)
+    front = frontier(per_host=4, group=lambda host: "all")
+    front.push(leases("h", 4))
+    for number in range(100):
+        front.dry = False
+        assert len(front.push(leases(f"h{number}"))) == 1
+    assert len(front.full) == 20
+    assert front.dry, "or the same leases would come and go without end"
+
+
+def test_host_may_change_its_group_while_it_is_in_flight() -> None:
+    """Its address becomes known by its first request."""
+    keys = {"a": "a"}
+    front = frontier(Limits(1, delay=1.0), group=lambda host: keys[host])
+    front.reported = True
+    front.push(leases("a", 3))
+    first = front.take()
+    assert first is not None
+    keys["a"] = "192.0.2.7"
+    front.push(leases("a"))
+    second = front.take()
+    assert second is not None
+    assert (first.slot, second.slot) == ("a", "192.0.2.7")
+    front.sent("a")
+    front.done(first)
+    front.done(second)
+    assert front.take() is None, "both have been asked just now"
+    assert front._asking == {}
+
+
 def test_slots_of_hosts_long_done_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scraper.frontier, "MOST_SLOTS", 50)
     front = frontier()
@@ -129,7 +186,7 @@ def test_slots_of_hosts_long_done_are_let_go(monkeypatch: pytest.MonkeyPatch) ->
     for lease in take_all(front):
         front.done(lease)
     assert len(front.slots) <= 55
-    assert any(slot.host == "busy" and slot.in_flight for slot in front.slots)
+    assert any(slot.key == "busy" and slot.in_flight for slot in front.slots)
 
 
 # Waking
@@ -180,8 +237,8 @@ async def test_one_event_wakes_no_more_workers_than_there_is_work() -> None:
 
 def test_what_is_timed_does_not_grow_with_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """One host, always with a little left to do: each visit makes it wait, and lets it go again."""
-    monkeypatch.setattr(scraper.frontier, "PATIENCE", PATIENCE)
-    monkeypatch.setattr(scraper.frontier, "WORTH", 1e9)
+    monkeypatch.setattr(scraper.lineup, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(scraper.lineup, "WORTH", 1e9)
     clock = FakeClock()
     front = frontier(clock=clock)
     front.push(leases("a", 2))
@@ -230,15 +287,17 @@ def check(front: Frontier, clock: FakeClock, keepalive: float) -> None:
     assert front.ready == sum(len(slot.queue) for slot in slots if slot.place < TIMED)
     assert len(front._timed) <= 2 * len(slots)
     for place in (WARM, COLD, MORE):
-        assert {slot.host for slot in slots if slot.place == place} == set(front._tiers[place])
+        assert {slot.key for slot in slots if slot.place == place} == set(front._tiers[place])
     for slot in slots:
         assert 0 <= slot.in_flight <= slot.open or not slot.in_flight
-        if not slot.queue or slot.in_flight >= slot.limits.cap:
+        assert slot.in_flight or not (slot.unsent or slot.emptying), "nobody would end it"
+        waits = slot.unsent or slot.emptying or (slot.in_flight and not slot.answered)
+        if not slot.queue or slot.in_flight >= slot.limits.cap or waits:
             assert slot.place == NOWHERE, slot
             continue
         when = slot.ready_at
         if when <= now and slot.in_flight and slot.in_flight == slot.open:  # another connection: now or soon
-            when = now if slot.place == MORE else now + scraper.frontier.PATIENCE
+            when = now if slot.place == MORE else now + scraper.lineup.PATIENCE
         if when <= now:
             assert slot.place in (WARM, COLD, MORE), slot
         else:
@@ -246,7 +305,7 @@ def check(front: Frontier, clock: FakeClock, keepalive: float) -> None:
             assert front._timer is not None, "nobody would wake it"
             assert clock.next_timer() == front._timer[0] <= when
     for slot in slots:
-        full = slot.host in front.full
+        full = slot.key in front.full
         assert not (full and len(slot.queue) * 2 <= front.per_host), slot
         assert full or len(slot.queue) < front.per_host, slot
 
@@ -254,16 +313,18 @@ def check(front: Frontier, clock: FakeClock, keepalive: float) -> None:
 def steps(seed: int) -> Iterator[tuple[str, random.Random]]:
     rng = random.Random(seed)
     for _ in range(400):
-        yield rng.choices(["push", "take", "done", "advance", "limits", "allow"], [2, 5, 5, 2, 1, 1])[0], rng
+        yield rng.choices(["push", "take", "done", "advance", "limits", "allow", "sent"], [2, 5, 5, 2, 1, 1, 3])[0], rng
 
 
 @pytest.mark.parametrize("patience", [0.0, PATIENCE])
 @pytest.mark.parametrize("seed", range(20))
 def test_bookkeeping_is_right_whatever_happens(seed: int, patience: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scraper.frontier, "PATIENCE", patience)
+    monkeypatch.setattr(scraper.lineup, "PATIENCE", patience)
     clock = FakeClock()
     limits = Limits(random.Random(seed).choice([1, 2, 5]), delay=random.Random(seed).choice([0.0, 1.0]))
-    front = frontier(limits, clock, keepalive=3.0, per_host=6, look_ahead=10, allowance=None if seed % 5 else 150)
+    front = frontier(
+        limits, clock, begun=seed % 3 > 0, keepalive=3.0, per_host=6, look_ahead=10, allowance=None if seed % 5 else 150
+    )
     names = [f"h{number}" for number in range(6)]
     taken: list[Lease] = []
     for step, rng in steps(seed):
@@ -285,6 +346,8 @@ def test_bookkeeping_is_right_whatever_happens(seed: int, patience: float, monke
             limits.hosts[host] = HostLimits(rng.choice([1, 2, 5]), rng.choice([0.0, 1.0]), 0.5)
         elif step == "allow":
             front.allow()
+        elif step == "sent" and taken:
+            front.sent(rng.choice(taken).host, gone=rng.random() < 0.7)
         check(front, clock, 3.0)
     empty(front, clock, taken)
 

@@ -41,6 +41,11 @@ HARMLESS = {
     "links": numbered("<a href=%d>x", 8_000),
     "depth below the limit": "<div>" * 4_990 + "</div>" * 4_990,
     "end tags": "</div></p></b>" * 5_000,
+    "icons before a form": "<svg class='a>b'><title>t</title><!-- c --><g><path d='M0'/></g></svg>" * 9
+    + "<select><option selected>a</select>",
+    "drawings in a drawing": "<svg><style><![CDATA[a>b{}]]></style><svg><g/></svg></svg><option selected>",
+    "a formula before a form": "<math><mi>x</mi><mo>=</mo></math><option selected>",
+    "many words": "<p>" + "some text that goes on and on, " * 20_000,
     "icons": numbered("<div><i class=icon-%d></i> <b class=y>x</b></div>", 5_000),
 }
 
@@ -75,8 +80,28 @@ HARMFUL = {
     "unclosed formatting": numbered("<p><b a=%d>", 8_000),
     "formatting opened again by text": numbered("<div><b a=%d></div>x", 8_000),
     "formatting, half of it opened again": numbered("<p><b a=%d>", 4_000),
-    "end tags that find nothing": "<span>" * 2_000 + "</x>" * 90_000,
+    "end tags that find nothing": "<span>" * 4_000 + "</x>" * 90_000,
     "flat but deep inside": "<div>" * 4_900 + "<div></div>" * 60_000,
+    "list items in definitions": "<li><dd>" * DEEP,
+    "ruby texts": "<rt>" * DEEP,
+    "formatting alike, then rules": "<b>" * DEEP + "<hr>" * DEEP,
+    "a form that ends before what it holds": "<form><div></form>" * DEEP,
+    "end tag in an attribute": "<div a='></div>'>" * DEEP,
+    "end tag of an inline element before a block": "<span><div></span>" * DEEP,
+    "no list of their own": "<optgroup>" * DEEP,
+    "framesets": "<frameset><script>" * DEEP,
+    "cells in a drawing": "<svg>" + "<td>" * DEEP,
+    "raw text in a drawing": "<svg><style>" + "<g>" * DEEP,
+    "raw text that a list ignores": "<select><xmp></select>" + "<div>" * DEEP,
+    "options": "<select>" + "<option>" * 30_000,
+    "names of attributes": numbered("<br a%d>", 60_000),
+    "names of tags": numbered("<x%d></x>", 60_000),
+    "attributes of the body": numbered("<body a%d>", 30_000),
+    "attributes behind a quoted end": "<p a='>' " + " ".join(f"a{number:x}" for number in range(60_000)) + ">",
+    "many attributes": f"<p {' '.join(f'a{number}' for number in range(900))}>" * 2_000,
+    "small tags": "<br>" * 600_000,
+    "formatting in each block": "<p><b a>" * 100_000,
+    "NULs": "\0" * 8_000_000,
     "attributes": "<p " + " ".join(f"a{number:x}" for number in range(40_000)) + ">",
 }
 
@@ -86,6 +111,26 @@ def test_harmful(name: str) -> None:
     page = HARMFUL[name]
     assert too_deep(page)
     assert too_deep("<!doctype html><title>t</title><p>hello</p>" + page)
+
+
+UNSAFE = [
+    "<svg><option selected>",
+    "<MATH><g><Option SELECTED>",
+    "<svg><!--</svg>--><option selected>",
+    "<svg a='</svg>'><option selected>",
+    "<svg><style></svg></style><option selected>",
+    "<svg><![CDATA[</svg>]]><option selected>",
+    "<svg><desc><style></svg></style></desc><option selected>",
+    "<svg><foreignObject><div></svg></div></foreignObject><option selected>",
+    "<svg><svg></svg><option selected>",
+    "<svg><path></svg x='</svg>'><svg><option selected>",
+]
+
+
+@pytest.mark.parametrize("page", UNSAFE)
+def test_no_option_gets_into_a_drawing(page: str) -> None:
+    """The parser writes past the end of such a node: now and then the process dies of it."""
+    assert too_deep(page)
 
 
 def test_the_limit_can_be_set() -> None:
@@ -113,6 +158,7 @@ UNITS = [
     "<![CDATA[",
     "<b></i>",
 ]
+UNITS += [">/", "<option selected><svg>", "<option selected><svg a='", '<svg><g a="><option selected>']
 UNITS += ["<script><!--", "<br>", "<p></p>", "<a>", "<select><option>", "<td>", "<math></s>", "<em><dl>x"]
 
 

@@ -53,17 +53,6 @@ def test_a_meta_that_lies_beside_a_header_changes_nothing():
     assert page(body, "text/html; charset=utf-8").css("p::text").get() == "é"
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [(b"", "text/html"), (b'{"a": 1}', "application/json"), (bytes(range(256)) * 9, "image/png")],
-)
-def test_css_on_what_is_no_page_finds_nothing(body, content_type):
-    response = page(body, content_type)
-    assert response.css("h1::text").getall() == []
-    assert list(response.follow_all("a")) == []
-    assert isinstance(response.text, str)
-
-
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_a_page_too_deep_to_parse_says_so_and_keeps_its_text(encoding):
     response = page(("<div>" * 100_000).encode(encoding), f"text/html; charset={encoding}")

@@ -2,66 +2,21 @@
 
 import asyncio
 import re
-from collections.abc import Callable
 
 import pytest
-from sockets import Asked, Reply, Server, always, page
+from asking import AGENT, Robots
+from sockets import Asked, Reply, page
 
-from scraper.errors import Disconnected, DnsError, RobotsDenied
-from scraper.fetchers.http import HttpFetcher
+from scraper.errors import DnsError, RobotsDenied
 from scraper.request import Request
 from scraper.response import Response
-from scraper.robots import FAILED_FOR, KEPT_FOR, MOST_BYTES, MOST_ORIGINS, RobotsFetcher
+from scraper.robots import RobotsFetcher
+from scraper.robots_kept import KEPT_FOR, MOST_ORIGINS
 from scraper.robots_line import MOST_GROUPS, DenyingLines
-from scraper.session import SessionPool
+from scraper.robots_text import MOST_BYTES
 from scraper.settings import Settings
 from scraper.testing import FakeClock
 from scraper.url import origin_of
-
-AGENT = "Shopper/1.2 (+https://shopper.example)"
-
-
-class Robots:
-    """A RobotsFetcher over a real pool, and a server whose robots.txt is given."""
-
-    def __init__(self, robots: bytes | Reply | Callable[[Asked], Reply], agent: str = AGENT) -> None:
-        reply = page(robots, Content_Type="text/plain") if isinstance(robots, bytes) else robots
-        self.answer = reply if callable(reply) else always(reply)
-        self.server = Server(self.behave)
-        self.clock = FakeClock()
-        self.settings = Settings(user_agent=agent)
-
-    def behave(self, asked: Asked) -> Reply:
-        return self.answer(asked) if asked.path.endswith("robots.txt") else page()
-
-    async def __aenter__(self) -> "Robots":
-        await self.server.__aenter__()
-        self.pool = SessionPool(self.settings)
-        self.fetcher = RobotsFetcher(HttpFetcher(self.pool, self.settings), self.settings, self.clock)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.fetcher.close()
-        await self.pool.close()
-        await self.server.__aexit__()
-
-    @property
-    def asked(self) -> list[str]:
-        return [each.path for each in self.server.asked]
-
-    async def get(self, path: str) -> Response:
-        return await self.fetcher.fetch(Request(self.server.url(path)))
-
-    async def allows(self, path: str) -> bool:
-        try:
-            await self.get(path)
-        except RobotsDenied as denied:
-            assert denied.reason == "robots"
-            assert denied.request is not None
-            assert denied.request.url in str(denied)
-            assert not denied.transient
-            return False
-        return True
 
 
 async def test_rules_for_all_and_rules_for_us() -> None:
@@ -108,34 +63,6 @@ async def test_half_a_rule_at_the_size_limit_is_no_rule() -> None:
         assert not await ours.allows("/no")
         assert await ours.allows("/yes")
         assert await ours.allows("/beyond")
-
-
-async def test_server_errors_forbid_for_now() -> None:
-    async with Robots(page(b"", "503 Busy")) as ours:
-        for _ in range(3):
-            with pytest.raises(RobotsDenied) as caught:
-                await ours.get("/any")
-            assert caught.value.transient
-            assert caught.value.retry_after == FAILED_FOR
-            assert "503" in str(caught.value)
-        assert ours.asked == ["/robots.txt"]
-        ours.clock.advance(FAILED_FOR - 1)
-        with pytest.raises(RobotsDenied) as caught:
-            await ours.get("/any")
-        assert caught.value.retry_after == 1
-        ours.answer = always(page(b""))
-        ours.clock.advance(1)
-        assert await ours.allows("/any")
-
-
-async def test_network_errors_forbid_for_now() -> None:
-    async with Robots(Reply(close=True)) as ours:
-        for attempt in (1, 2):
-            with pytest.raises(Disconnected, match=r"/any is not fetched while .*/robots.txt cannot be had") as caught:
-                await ours.get("/any")
-            assert caught.value.transient
-            assert caught.value.retry_after is None
-            assert ours.asked == ["/robots.txt"] * attempt, "the page itself is never asked for"
 
 
 @pytest.mark.parametrize(("hops", "allowed"), [(1, False), (5, False), (6, True)])
@@ -203,21 +130,15 @@ async def test_kept_for_a_day() -> None:
 async def test_robots_txt_itself_is_always_allowed_and_asks_nothing() -> None:
     async with Robots(b"User-agent: *\nDisallow: /\n") as ours:
         assert (await ours.get("/robots.txt")).ok
+        assert ours.asked == ["/robots.txt"]
         assert not await ours.allows("/x")
         assert (await ours.get("/robots.txt")).ok
         assert ours.asked == ["/robots.txt"] * 3
-
-
-async def test_crawl_delay_and_sitemaps() -> None:
-    text = (
-        b"User-agent: shopper\nCrawl-delay: 2.5\nSitemap: https://a.example/1.xml\nSitemap: https://a.example/2.xml\n"
-    )
-    async with Robots(text) as ours:
-        origin = origin_of(ours.server.url())
-        assert (ours.fetcher.crawl_delay(origin), ours.fetcher.sitemaps(origin)) == (None, ())
-        await ours.get("/")
-        assert ours.fetcher.crawl_delay(origin) == 2.5
-        assert ours.fetcher.sitemaps(origin) == ("https://a.example/1.xml", "https://a.example/2.xml")
+    async with Robots(page(b"", "503 Busy")) as ours:
+        for _ in range(2):
+            assert (await ours.get("/robots.txt")).status == 503
+            with pytest.raises(RobotsDenied):
+                await ours.get("/x")
 
 
 class Everywhere:
@@ -238,7 +159,7 @@ class Everywhere:
 
 async def test_origins_are_kept_apart_and_the_oldest_are_forgotten() -> None:
     inner = Everywhere()
-    fetcher = RobotsFetcher(inner, Settings())
+    fetcher = RobotsFetcher(inner, Settings(), FakeClock())
     for number in range(MOST_ORIGINS + 1):
         await fetcher.fetch(Request(f"http://h{number}.example/"))
         await fetcher.fetch(Request("http://h1.example/again"))  # used, so not the oldest
@@ -258,7 +179,7 @@ async def test_origins_are_kept_apart_and_the_oldest_are_forgotten() -> None:
 
 
 async def test_a_name_that_does_not_resolve_is_said() -> None:
-    fetcher = RobotsFetcher(Everywhere(("http://gone",)), Settings())
+    fetcher = RobotsFetcher(Everywhere(("http://gone",)), Settings(), FakeClock())
     with pytest.raises(DnsError, match="no such name"):
         await fetcher.fetch(Request("http://gone.example/"))
 
@@ -369,7 +290,6 @@ async def test_many_lines_and_many_denials(monkeypatch: pytest.MonkeyPatch) -> N
     rules = [f"Disallow: /{'x' * (n % 7)}/{n}/" for n in range(3000)]
     async with Robots((HEAD + "\n".join(rules)).encode()) as ours:
         await ours.allows("/")
-        origin = origin_of(ours.server.url())
 
         async def denied(number: int) -> None:
             with pytest.raises(RobotsDenied, match=rf'line {number + 2}, "{rules[number]}", forbids'):
@@ -379,7 +299,6 @@ async def test_many_lines_and_many_denials(monkeypatch: pytest.MonkeyPatch) -> N
         await asyncio.gather(*(denied(number) for number in range(0, 3000, 7)))
         await denied(1)
         assert len(made) == 1, "nor twice"
-        assert ours.fetcher._rules[origin].body == b""
         assert ours.asked == ["/robots.txt", "/"]
 
 

@@ -189,3 +189,8 @@ def test_long_nested_pages_are_walked_once():
     assert page(deep).css("div ::text").getall() == ["x"]
     assert page(deep).css("div::text").getall() == ["x"]
     assert len(page(deep).css("div ::attr(class), div")) == 400
+
+
+def test_half_a_surrogate_pair_is_no_css() -> None:
+    with pytest.raises(ParseError, match="not a CSS selector"):
+        Response("http://h/", headers={"Content-Type": "text/html"}, body=b"<p>").css("p\ud800")

@@ -13,12 +13,12 @@ from sockets import Asked, Reply, Server, always, page
 
 from scraper.errors import Disconnected, ReadError
 from scraper.fetchers.http import HttpFetcher
-from scraper.ledger import COUNTS
 from scraper.page import HostLedger
 from scraper.request import Request
 from scraper.session import SessionPool
 from scraper.settings import Settings
 from scraper.url import host_of
+from scraper.wire import COUNTS
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 

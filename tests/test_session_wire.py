@@ -9,10 +9,10 @@ from counting import agree, fetch, one
 from sockets import Names, Server, always, page
 
 from scraper.fetchers.http import HttpFetcher
-from scraper.ledger import Wire
 from scraper.request import Request
 from scraper.session import ACCEPT_ENCODING, SessionPool
 from scraper.settings import Settings
+from scraper.wire import Wire
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 

@@ -7,10 +7,12 @@ from functools import partial
 
 import pytest
 
+from scraper.collect import collect
 from scraper.errors import RequestError, SpiderError
 from scraper.request import Request, to_json
 from scraper.response import Response
-from scraper.spider import Scope, Spider, callback_name, collect
+from scraper.scope import Scope
+from scraper.spider import Spider, callback_name
 
 URL = "http://example.org/"
 PARENT = Request("http://example.org/parent")

@@ -27,19 +27,19 @@ def test_every_host_has_the_limits_of_the_settings():
 )
 def test_a_host_rests_for_what_it_asks_within_the_bound(status, asked, rest):
     error = StatusError(status, "http://example.org/", retry_after=asked)
-    assert FixedThrottle(Settings()).observe("example.org", Seen(status), error) == rest
+    assert FixedThrottle(Settings()).observe("example.org", Seen(status), error, 0.0) == rest
 
 
 def test_a_host_that_answers_or_cannot_be_reached_does_not_rest():
     throttle = FixedThrottle(Settings())
-    assert throttle.observe("example.org", Seen(200), None) == 0.0
-    assert throttle.observe("example.org", Seen(), ConnectError("refused")) == 0.0
+    assert throttle.observe("example.org", Seen(200), None, 0.0) == 0.0
+    assert throttle.observe("example.org", Seen(), ConnectError("refused"), 0.0) == 0.0
 
 
 def test_a_host_rests_though_the_spider_handles_the_status_and_while_robots_cannot_be_had():
     throttle = FixedThrottle(Settings())
-    assert throttle.observe("example.org", Seen(429, retry_after=7.0), None) == 7.0
+    assert throttle.observe("example.org", Seen(429, retry_after=7.0), None, 0.0) == 7.0
     denied = RobotsDenied("robots.txt answered 503")
     denied.retry_after = 30.0
-    assert throttle.observe("example.org", Seen(), denied) == 30.0
-    assert throttle.observe("example.org", Seen(), RobotsDenied("forbidden")) == 0.0
+    assert throttle.observe("example.org", Seen(), denied, 0.0) == 30.0
+    assert throttle.observe("example.org", Seen(), RobotsDenied("forbidden"), 0.0) == 0.0

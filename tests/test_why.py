@@ -159,6 +159,9 @@ def test_crashes_and_rejects_are_told(made: Made) -> None:
         ("depth", f"{SITE}deep"),
         ("length", SITE + 5000 * "x"),
         ("scheme", "mailto:x@h.test"),
+        ("nofollow", f"{SITE}no"),
+        ("path", f"{SITE}{'a/' * 11}"),
+        ("host budget", f"{SITE}more"),
     ],
 )
 def test_a_link_that_was_dropped(made: Made, reason: str, url: str) -> None:
@@ -179,7 +182,7 @@ def test_a_page_stands_against_a_drop(made: Made) -> None:
     assert (found.answer, [drop.found_on for drop in found.drops]) == ("fetched", [None])
 
 
-SCOPE = {"allowed_domains": ["h.test"], "max_url_length": 100}
+SCOPE = {"allowed_domains": ["h.test"], "max_url_length": 100, "max_path_repeats": 3}
 
 
 @pytest.mark.parametrize(
@@ -188,6 +191,8 @@ SCOPE = {"allowed_domains": ["h.test"], "max_url_length": 100}
         ("http://x.test/", "would be offsite"),
         ("http://sub.h.test:81/", "unknown"),
         (SITE + 100 * "x", "would be length"),
+        (f"{SITE}a/b/a/b/a/b/a/b", "would be path"),
+        (f"{SITE}a/b/a/b/a/b?/a/b/a/b", "unknown"),
         ("mailto:x@h.test", "would be scheme"),
         ("javascript:void(0)", "would be scheme"),
         ("http://", "malformed"),
@@ -202,7 +207,7 @@ def test_a_url_in_no_table(made: Made, url: str, answer: str) -> None:
     found = why(db, url, NOW)
     db.close()
     assert (found.answer, found.pages, found.drops) == (answer, [], [])
-    assert found.bounds == Bounds(allowed_domains=("h.test",), max_url_length=100)
+    assert found.bounds == Bounds(allowed_domains=("h.test",), max_url_length=100, max_path_repeats=3)
     assert (found.url is None) == (answer in ("malformed", "would be scheme"))
 
 

@@ -226,9 +226,12 @@ def _slots(slots: list[live.SlotRow]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("host", overflow="fold")
-    for name in ("queue", "in flight", "cap", "open", "asked again"):
+    for name in ("queue", "in flight", "cap", "delay", "open", "asked again"):
         table.add_column(name, justify="right")
+    table.add_column("state")
     for slot in slots:
         wait = f"in {duration(slot.wait)}" if slot.wait > 0 else "now"
-        table.add_row(slot.host, f"{slot.queue:,}", f"{slot.in_flight:,}", f"{slot.cap:,}", f"{slot.open:,}", wait)
+        numbers = [f"{each:,}" for each in (slot.queue, slot.in_flight, slot.cap)]
+        delay = duration(slot.delay) if slot.delay > 0 else "-"
+        table.add_row(slot.host, *numbers, delay, f"{slot.open:,}", wait, slot.state or "-")
     return table

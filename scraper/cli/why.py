@@ -16,9 +16,22 @@ from scraper.stores.history import MOST_EXAMPLES
 from scraper.stores.reading import Bounds, RunRow
 from scraper.stores.why import Attempt, Drop, Page, Why
 from scraper.stores.why import why as ask
+from scraper.url import host_of
 
 ENDS = {"killed", "finished", "limit_pages", "limit_items", "abandoned"}
 """States of a run that are not the reason of a stop."""
+
+KNOWN = ("offsite", "length", "path")
+"""Rules by which a URL alone can be told."""
+
+NOTES = {
+    "robots": "robots.txt is kept for a day; with obey_robots = false, or Request(obey_robots=False), it is not asked",
+    "private address": "the spider does not name its host; name it in start_urls or allowed_domains, or in the setting "
+    "allow_private, if it may be asked",
+    "host down": "its host did not answer for breaker_patience; scraper retry SPIDER --reason 'host down' asks it "
+    "again",
+}
+"""What more there is to know of a page that is dead, by its reason."""
 
 
 @piped
@@ -31,8 +44,8 @@ def why(
 
     Answers from the database: the canonical form of the URL and its fingerprint, where it was found first, its state,
     and each attempt with its time, status, duration and connection (new, or reused). If it was never fetched: the
-    rule that dropped it (offsite, robots, depth, scheme, length, a limit), or what it is a duplicate of. Of each
-    reason for which a run drops links, the first 100 are kept; the others are counted.
+    rule that dropped it (offsite, robots, nofollow, depth, scheme, length, path, host budget, a limit), or what it is
+    a duplicate of. Of each reason for which a run drops links, the first 100 are kept; the others are counted.
 
     \b
     Examples:
@@ -128,6 +141,8 @@ def _more(page: Page, last: RunRow) -> Iterator[tuple[str, str]]:
         yield "received", f"status {page.status}, {size(page.bytes or 0)}"
     elif page.state != "dead" and page.fetched_at is not None and not page.attempts:
         yield "before that", f"an earlier run fetched it: status {page.status}, {_date(page.fetched_at)}"
+    if page.state == "dead" and page.reason in NOTES:
+        yield "note", NOTES[page.reason]
     if page.crashes:
         yield "crashes", f"the process died {page.crashes} times in a row while this page was read"
     if page.rejects:
@@ -156,8 +171,16 @@ def _rule(found: Why, drop: Drop, scope: Bounds | None) -> str:
     """A rule with the figure that it was held against, where that is known."""
     if drop.reason == "scheme":
         return "scheme (only http and https are)"
+    if drop.reason == "nofollow":
+        return f"nofollow (its link or its page asks not to be followed, and run {drop.run} had obey_nofollow)"
     if scope is None:
         return drop.reason
+    if drop.reason == "path":
+        repeats = f"a part of its path stands there more than {scope.max_path_repeats} times"
+        return f"path ({repeats}, max_path_repeats of run {drop.run}: most likely a trap)"
+    if drop.reason == "host budget":
+        host, most = host_of(drop.url), f"{scope.max_pages_per_host:,}"
+        return f"host budget (run {drop.run} had {most} pages of {host} already, its max_pages_per_host)"
     if drop.reason == "offsite":
         return f"offsite (allowed_domains of run {drop.run} are {', '.join(scope.allowed_domains)})"
     if drop.reason == "depth":
@@ -175,7 +198,7 @@ def _hints(found: Why, last: RunRow) -> Iterator[str]:
     for reason, count in found.untold.items():
         total = last.drops.get(reason, count)
         # By the scope we know already whether it would be one of these.
-        if reason == ruled or (ruled == "unknown" and (reason not in ("offsite", "length") or found.bounds is None)):
+        if reason == ruled or (ruled == "unknown" and (reason not in KNOWN or found.bounds is None)):
             yield (
                 f"Run {last.id} dropped {total:,} links for {reason}, of which the first {MOST_EXAMPLES} are kept: "
                 "it may be one of the others"

@@ -7,20 +7,26 @@ falls back on its nearest base. What is not in the table is a bug, here or there
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 
 import aiohttp
 from aiohttp import client_exceptions, http_exceptions
 
 from scraper import decompress, errors
+from scraper.connector import words
 from scraper.deadline import Overdue
 from scraper.errors import FetchError
-from scraper.ledger import Dropped
+from scraper.guard import Refused
+from scraper.proxies import ProxyFailed
 from scraper.request import Request
 from scraper.settings import Settings
+from scraper.wire import Dropped
 
 NO_CONNECTION = "no connection to {url}: {error}; check the address and that the server is up"
 NO_NAME = "the name in {url} does not resolve: {error}; check its spelling and your DNS"
-NO_PROXY = "no way to {url} through the proxy: {error}; check the setting proxy"
+NO_PROXY = "no way to {url} through the proxy {error}; check its URL, or take another one"
+DENIED = "{url} is at a private address and the spider does not name its host: {error}; to ask it, set allow_private"
 NO_TLS = "no TLS connection to {url}: {error}; fix its certificate, or set verify_tls = false if you trust it anyway"
 SLOW_CONNECT = "no connection to {url} within {connect_timeout:g} s; raise connect_timeout if the host is just slow"
 HUNG_UP = "the connection to {url} broke before the response was whole: {error}; try again later"
@@ -37,6 +43,8 @@ TABLE: dict[type[BaseException], tuple[type[FetchError], str]] = {
     # no connection
     aiohttp.ClientConnectorError: (errors.ConnectError, NO_CONNECTION),
     aiohttp.ClientConnectorDNSError: (errors.DnsError, NO_NAME),
+    Refused: (errors.AddressDenied, DENIED),
+    ProxyFailed: (errors.ProxyError, NO_PROXY),
     aiohttp.ClientProxyConnectionError: (errors.ProxyError, NO_PROXY),
     aiohttp.ClientHttpProxyError: (errors.ProxyError, NO_PROXY),
     client_exceptions.UnixClientConnectorError: (errors.ConnectError, NO_CONNECTION),
@@ -86,7 +94,6 @@ TABLE: dict[type[BaseException], tuple[type[FetchError], str]] = {
     aiohttp.InvalidUrlClientError: (errors.FetchError, NOT_SENT),
     aiohttp.NonHttpUrlClientError: (errors.FetchError, NOT_SENT),
     ValueError: (errors.FetchError, NOT_SENT),
-    TypeError: (errors.FetchError, NOT_SENT),
     # redirects, were aiohttp to follow them
     aiohttp.TooManyRedirects: (errors.RedirectError, REDIRECT),
     aiohttp.RedirectClientError: (errors.RedirectError, REDIRECT),
@@ -100,12 +107,51 @@ TABLE: dict[type[BaseException], tuple[type[FetchError], str]] = {
 }
 FOREIGN = tuple(TABLE)
 
+# What OpenSSL found wrong (X509_V_ERR_…): not yet valid, expired; no issuer, self-signed; other name, other address.
+CERTIFICATES: dict[int, type[FetchError]] = {
+    **dict.fromkeys((9, 10), errors.CertificateExpired),
+    **dict.fromkeys((2, 18, 19, 20, 21, 27), errors.CertificateUntrusted),
+    **dict.fromkeys((62, 64), errors.CertificateWrongHost),
+}
+# Of a name that has no address and will have none: c-ares says ARES_ENODATA or ARES_ENOTFOUND, the system one of these.
+_OF_CARES = frozenset({1, 4})
+_OF_SYSTEM = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+
+def is_ours(error: BaseException) -> bool:
+    """True for a ValueError that is a bug of ours: aiohttp, which refuses bad requests with one, did not raise it."""
+    if next(each for each in type(error).__mro__ if each in TABLE) is not ValueError:
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return str(module).partition(".")[0] not in ("aiohttp", "yarl", "multidict")
+
 
 def fault(error: BaseException, request: Request, settings: Settings, status: int | None = None) -> FetchError:
     """The error of our tree for one of ``FOREIGN``; it names the URL, what happened and what to do."""
     kind, text = next(TABLE[each] for each in type(error).__mro__ if each in TABLE)
-    limits = {name: getattr(settings, name) for name in settings.__struct_fields__}
-    words = str(error) or type(error).__name__
-    found = kind(text.format(url=request.url, method=request.method, error=words, **limits), request=request)
+    limits = {name: getattr(settings, name) for name in settings.__struct_fields__} | (request.options or {})
+    if kind is errors.TlsError:
+        kind = CERTIFICATES.get(_flaw(error), kind)
+    elif kind is errors.DnsError and _is_unknown(error):
+        kind = errors.NoSuchHost
+    found = kind(text.format(url=request.url, method=request.method, error=words(error), **limits), request=request)
     found.status = status
     return found
+
+
+def _flaw(error: BaseException) -> int:
+    """What is wrong with the certificate, as OpenSSL counts; 0 when that is not it."""
+    inner = getattr(error, "_certificate_error", None)
+    return getattr(inner, "verify_code", 0) if isinstance(inner, ssl.SSLCertVerificationError) else 0
+
+
+def _is_unknown(error: BaseException) -> bool:
+    """Whether the name servers answered, and know of no address."""
+    inner = getattr(error, "_os_error", None)
+    if isinstance(inner, socket.gaierror):
+        return inner.errno in _OF_SYSTEM
+    cause = inner.__cause__ if inner is not None else None  # aiodns's, which aiohttp wraps
+    return cause is not None and bool(cause.args) and cause.args[0] in _OF_CARES

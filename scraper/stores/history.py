@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from scraper.page import Dead, Found, Retry, Seen
@@ -46,6 +47,11 @@ class HistoryTable:
         """Take the links of a page that are not followed."""
         self._drops.update(found.drops)
         self._dropped += [(reason, url, page) for reason, url in found.dropped]
+
+    def put_dropped(self, reason: str, urls: Sequence[str], page: int) -> None:
+        """Take links that the store itself does not follow; page 0 is a seed."""
+        self._drops[reason] += len(urls)
+        self._dropped += [(reason, url, page) for url in urls]
 
     def write(self, db: sqlite3.Connection, run: int) -> None:
         """Write what was taken."""

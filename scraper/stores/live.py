@@ -15,7 +15,8 @@ LEDGER = tuple(name for name in HostLedger.__struct_fields__ if name != "host")
 
 
 class SlotRow(Struct):
-    """A host as the frontier has it; ``wait`` is seconds until it may be asked again."""
+    """A slot as the frontier has it; ``wait`` is seconds until it may be asked again, ``delay`` the least between two
+    requests, ``state`` empty, slowed, paused (its breaker is open) or down (given up)."""
 
     host: str
     queue: int = 0
@@ -23,6 +24,8 @@ class SlotRow(Struct):
     cap: int = 0
     open: int = 0
     wait: float = 0.0
+    delay: float = 0.0
+    state: str = ""
 
 
 class Live(Struct):

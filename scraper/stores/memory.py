@@ -81,6 +81,7 @@ class MemoryStore:
         self.memory = memory if memory is not None else Memory()
         self._held: dict[int, Lease] = {}
         self._tokens = count(1)
+        self._most = 0
         self._mine = False
 
     @property
@@ -212,26 +213,36 @@ class MemoryStore:
     async def beat(self, status: str, now: float) -> None:
         """Nobody can look on."""
 
+    def budget(self, most: int) -> None:
+        self._most = most
+
     def reading(self, place: int, page: int) -> None:
         """Memory ends with its process."""
 
     async def add(self, requests: Sequence[Request], now: float) -> int:
-        return self._add(requests, None)
+        return self._add(requests, None)[0]
 
-    def _add(self, requests: Sequence[Request], found_on: int | None) -> int:
-        new = 0
+    def _add(self, requests: Sequence[Request], found_on: int | None) -> tuple[int, int]:
+        """How many were new, and how many of these their hosts had no page left for."""
+        new = over = 0
+        mine = (page for page in self.memory.pages.values() if page.run == self.run.id)
+        hosts = Counter(host_of(page.url) for page in mine) if self._most else Counter[str]()
         for request in requests:
             fp, run = request.fingerprint, self.run.id
             known = self.memory.pages.get(fp)
             if known is not None and known.run == run:
                 continue
+            if self._most and hosts[host_of(request.url)] >= self._most:
+                over += 1
+                continue
+            hosts[host_of(request.url)] += 1
             stored = (request.url, request.callback, request.priority, request.depth, to_json(request))
             number = known.id if known is not None else len(self.memory.pages) + 1
             known_on = known.found_on if known is not None else found_on
             self.memory.pages[fp] = Page(number, request.url, stored, run, known_on)  # type: ignore[arg-type]
             new += 1
         self.memory.counters[self.run.id]["links"] += new
-        return new
+        return new, over
 
     async def lease(
         self, limit: int, per_host: int, now: float, until: float, full: Collection[str] = ()
@@ -274,12 +285,13 @@ class MemoryStore:
             receipt = Receipt(outcome.lease.page, applied)
             if applied:
                 del self._held[outcome.lease.page]
-                receipt.new_links = await self._finish(rows[outcome.lease.page], outcome, now)
+                page = rows[outcome.lease.page]
+                receipt.new_links, receipt.over_budget = self._finish(page, outcome, now)
             receipts.append(receipt)
         await self.save_notes(notes)
         return receipts
 
-    async def _finish(self, page: Page, outcome: Outcome, now: float) -> int:
+    def _finish(self, page: Page, outcome: Outcome, now: float) -> tuple[int, int]:
         counters = self.memory.counters[self.run.id]
         page.attempts, page.status, page.reason = outcome.lease.attempt, outcome.seen.status, outcome.reason
         page.written = now
@@ -288,7 +300,7 @@ class MemoryStore:
             page.state, page.due, page.error = "retry", now + outcome.delay, outcome.error
             page.first_tried = page.first_tried if page.first_tried is not None else now
             counters["retries"] += 1
-            return 0
+            return 0, 0
         if isinstance(outcome, Dead):
             page.state, page.error = "dead", outcome.traceback or outcome.error
             counters["dead"] += 1

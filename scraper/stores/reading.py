@@ -97,6 +97,8 @@ class Bounds(Struct):
     limit_pages: int = 0
     limit_items: int = 0
     obey_robots: bool = True
+    max_path_repeats: int = 0
+    max_pages_per_host: int = 0
 
 
 @contextmanager

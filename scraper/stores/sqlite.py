@@ -155,6 +155,9 @@ class SqliteStore:
         await self._write(live)
         self._worked = now
 
+    def budget(self, most: int) -> None:
+        self._links.budget.most = most
+
     def reading(self, place: int, page: int) -> None:
         if self._marks is not None:
             self._marks[place] = page
@@ -164,6 +167,7 @@ class SqliteStore:
             with self._remembering(db):
                 self._links.put(requests, None)
                 new = self._add(db, now).total()
+                self._history.write(db, self.run.id)
                 db.execute("update runs set links = links + ? where id = ?", (new, self.run.id))
             return new
 
@@ -172,6 +176,8 @@ class SqliteStore:
     def _add(self, db: sqlite3.Connection, now: float) -> Counter[int | None]:
         """Write the links that were put, and let them be seen by the next look for due pages."""
         new, priority = self._links.write(db, self.run.id, now)
+        for page, urls in self._links.over.items():
+            self._history.put_dropped("host budget", urls, page or 0)
         if priority is not None:
             if self.run.id > 1:  # pages of an earlier run may be due again, anywhere
                 self._leases.look_again()
@@ -251,7 +257,9 @@ class SqliteStore:
             db.executemany(FINISH, pages)
             new = self._add(db, now)
             for receipt in receipts:
-                receipt.new_links = new[receipt.page] if receipt.applied else 0
+                if receipt.applied:
+                    receipt.new_links = new[receipt.page]
+                    receipt.over_budget = len(self._links.over.get(receipt.page, ()))
             counts["links"] = new.total()
             self._items.write(db, run)
             self._history.write(db, run)

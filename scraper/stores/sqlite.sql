@@ -49,7 +49,7 @@ create index attempts_page on attempts (page, id);
 
 create table drops (             -- links that were not followed: how many by reason
     run    integer not null,
-    reason text    not null,                    -- offsite, depth, length, scheme
+    reason text    not null,                    -- offsite, nofollow, depth, length, path, host budget, scheme
     count  integer not null,
     primary key (run, reason)
 ) strict, without rowid;

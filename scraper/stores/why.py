@@ -12,7 +12,7 @@ from msgspec import Struct
 from scraper.request import Request
 from scraper.stores.history import LONGEST_URL, storable
 from scraper.stores.reading import Bounds, RunRow, bounds, run, short
-from scraper.url import canonical, host_of, in_domains
+from scraper.url import canonical, host_of, in_domains, repeats
 
 MOST = 5
 """Pages with one URL that are told: a form may have been posted to it any number of times."""
@@ -73,9 +73,9 @@ class Why(Struct):
     """All that is known of a URL.
 
     ``answer`` is one word or two of: fetched, redirect, dead, retry, due, page limit, item limit, abandoned; the
-    rule that dropped it (offsite, depth, length, scheme); or, of a URL in no table, would be offsite, would be
-    length, malformed, unknown. ``run`` is the last run; ``bounds`` its scope. ``untold`` counts its drops of which
-    no example was kept. ``near`` are URLs that are known and differ in little.
+    rule that dropped it (offsite, nofollow, depth, length, path, host budget, scheme); or, of a URL in no table, would
+    be offsite, would be length, would be path, malformed, unknown. ``run`` is the last run; ``bounds`` its scope.
+    ``untold`` counts its drops of which no example was kept. ``near`` are URLs that are known and differ in little.
     """
 
     given: str
@@ -218,6 +218,8 @@ def _would(url: str, scope: Bounds | None) -> str:
     """The rule that would drop a URL if a page linked to it; its depth nobody knows."""
     if scope is not None and 0 < scope.max_url_length < len(url):
         return "would be length"
+    if scope is not None and 0 < scope.max_path_repeats < repeats(url):
+        return "would be path"
     if scope is not None and scope.allowed_domains and not in_domains(host_of(url), scope.allowed_domains):
         return "would be offsite"
     return "unknown"

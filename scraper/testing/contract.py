@@ -10,10 +10,14 @@ finds what it left. Each check begins with empty data. They raise AssertionError
 
 from __future__ import annotations
 
-from scraper.testing import contract_modes, contract_notes, contract_pages, contract_runs
+from scraper.testing import contract_budget, contract_modes, contract_notes, contract_pages, contract_runs
 from scraper.testing.contract_words import Check
 
 store_contract: tuple[Check, ...] = (
-    contract_pages.CHECKS + contract_runs.CHECKS + contract_modes.CHECKS + contract_notes.CHECKS
+    contract_pages.CHECKS
+    + contract_runs.CHECKS
+    + contract_modes.CHECKS
+    + contract_notes.CHECKS
+    + contract_budget.CHECKS
 )
 """Every check, to be given a function that makes stores over the same data."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from scraper.errors import RequestError
 from scraper.page import Dead, Done, Found, Reject, Seen
 from scraper.request import Request, link
-from scraper.spider import Scope, Spider
+from scraper.scope import Scope
+from scraper.spider import Spider
 from scraper.testing.contract_words import (
     LATER,
     NOW,

@@ -44,7 +44,9 @@ class FakeFetcher:
         if isinstance(answer, FetchError):
             raise answer
         if isinstance(answer, Response):  # a new one, for each request has its own
-            return Response(answer.url, answer.status, answer.headers, answer.body, request, answer.seen)
+            copy = Response(answer.url, answer.status, answer.headers, answer.body, request, answer.seen)
+            copy.file, copy.sha256 = answer.file, answer.sha256
+            return copy
         status, body = (answer, b"") if isinstance(answer, int) else (200, answer)
         if isinstance(body, str):
             body = body.encode()
