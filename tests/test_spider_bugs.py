@@ -1,12 +1,17 @@
 """What a callback does wrong costs its page and nothing else: no endless one, no huge one, none that ends our tasks."""
 
 import asyncio
+import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterator
 from itertools import count, repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import environment
 from crawling import SITE, Bench, follow, page, spider
+from sockets import Server
 
 from scraper.collect import FEW, collect
 from scraper.errors import CallbackError, RequestError, TooManyResults
@@ -337,3 +342,53 @@ async def test_pages_that_give_much_wait_for_the_store() -> None:
     assert stored() == 16 * (MOST_RESULTS // 4)
     # what was there when there was room, and the page that then was taken in, and the first of each of the others
     assert Slow.most <= MOST_RESULTS + 2 * (MOST_RESULTS // 4) + 16 * (FEW + 1)
+
+
+INTERRUPTED = """
+import asyncio, os, sys
+import scraper
+
+class Shop(scraper.Spider):
+    start_urls = [sys.argv[1] + "/1"]
+
+    def parse(self, response):
+        number = int(response.url.rpartition("/")[2])
+        yield {"n": number}
+        if number < 30:
+            yield response.follow(f"/{number + 1}")
+        if number == 15 and os.environ.get("HOW") == "interrupt":
+            raise KeyboardInterrupt
+        if number == 15 and os.environ.get("HOW") == "stop":
+            asyncio.get_running_loop().stop()
+
+scraper.run(Shop, db="shop.db", obey_robots=False, log_level="error")
+"""
+
+
+@pytest.mark.parametrize(("how", "error"), [("interrupt", "KeyboardInterrupt"), ("stop", "RuntimeError")])
+async def test_a_callback_that_ends_the_process_loses_nothing(how: str, error: str, tmp_path: Path) -> None:
+    async def run(how: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", INTERRUPTED, server.url("")),
+            cwd=tmp_path,
+            env=environment(HOW=how),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        return (await process.communicate())[1].decode()
+
+    def numbers() -> list[int]:
+        db = sqlite3.connect(tmp_path / "shop.db")
+        try:
+            return [n for (n,) in db.execute("select json_extract(data, '$.n') from items order by id")]
+        finally:
+            db.close()
+
+    async with Server() as server:
+        assert (await run(how)).splitlines()[-1].startswith(error)
+        before = numbers()
+        assert before == list(range(1, len(before) + 1))
+        assert await run("") == ""
+    assert numbers() == list(range(1, 31))
+    paths = [asked.path for asked in server.asked]
+    assert sorted(set(paths)) == sorted(f"/{n}" for n in range(1, 31))
+    assert len(paths) <= 30 + 15  # only what was not stored is asked again
