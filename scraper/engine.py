@@ -351,15 +351,18 @@ class Engine:
             self.frontier.done(lease, answered=False)
             return False
         rest, keepalive = 0.0, seen.keepalive
+        untried = error is not None and self.frontier.has_untried(lease.slot)
         try:
+            if error is not None and not untried:
+                self._throttle.forgive(lease.slot)
             rest = self._throttle.observe(lease.slot, seen, error, self._clock.monotonic())
         finally:  # a slot that is not given back would stall its host for good
             self.frontier.done(lease, keepalive, rest, seen.status is not None)
-        return error is not None and self._throttle.excuses(lease.slot, error)
+        return error is not None and untried and self._throttle.excuses(lease.slot, error)
 
     def _spare(self, lease: Lease, error: FetchError) -> bool:
         """Whether a page that is about to be given up waits with its host instead."""
-        if not self.frontier.waiting(lease.slot):
+        if not self.frontier.has_untried(lease.slot):
             return False
         rest = self._throttle.trip(lease.slot, error, lease.attempt, self._clock.monotonic())
         if rest > 0:

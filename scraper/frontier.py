@@ -152,7 +152,7 @@ class Frontier(Lineup):
         if slot is None or self.allowance == 0:
             return None
         now = self._clock.monotonic()
-        lease = heapq.heappop(slot.queue)[4]
+        lease = heapq.heappop(slot.queue)[4] if slot.limits.state != "paused" else slot.pop_probe()
         self.queued -= 1
         self.in_flight += 1
         slot.in_flight += 1
@@ -250,10 +250,10 @@ class Frontier(Lineup):
             self.refresh(key)
             self._settle(slot, self._clock.monotonic())
 
-    def waiting(self, key: str) -> bool:
-        """Whether leases wait in this slot."""
+    def has_untried(self, key: str) -> bool:
+        """Whether a page waits in this slot that has not failed yet."""
         slot = self._slots.get(key)
-        return slot is not None and bool(slot.queue)
+        return slot is not None and any(lease.attempt == 1 for *_, lease in slot.queue)
 
     def _slots_of(self, host: str) -> Iterable[Slot]:
         if self._group is not None:

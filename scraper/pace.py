@@ -7,14 +7,14 @@ was asked before the last decrease tells nothing of how the host takes the new p
 
 from __future__ import annotations
 
-FIRST_DELAY = 0.5
-"""Seconds of delay that trouble at cap 1 begins with,"""
+FIRST_DELAY = (0.05, 2.0)
+"""Seconds of delay that trouble at cap 1 begins with, at least and at most: between them, twice the usual latency,
+which is half the rate of one request after the other."""
 MOST_DELAY = 60.0
-"""and where its doubling ends."""
-RATE = 0.1
-"""Requests a second that each answer adds while there is a delay;"""
-LEAST_DELAY = 0.1
-"""a delay below this many seconds is none, and it is the cap that grows."""
+"""Where its doubling ends."""
+RATE = 0.05
+"""What each answer adds to the rate while there is a delay, as a part of the rate at the first delay. At twice that
+rate the delay is over, and it is the cap that grows."""
 NOISE = 0.5
 """Seconds of latency that mean nothing: a busy processor of our own must not pass for a slow server."""
 
@@ -54,8 +54,9 @@ class Pace:
                 self.recent = self.usual
                 return self._slower(now)
         if self.delay:
-            self.delay = 1.0 / (1.0 / self.delay + RATE)
-            if self.delay < LEAST_DELAY:
+            first = self._first_delay()
+            self.delay = 1.0 / (1.0 / self.delay + RATE / first)
+            if self.delay < 0.5 * first:
                 self.delay = 0.0
             return True
         if self.cap < self.ceiling:
@@ -78,5 +79,9 @@ class Pace:
         if self.cap > 1.0:
             self.cap = float(max(int(self.cap) // 2, 1))
         else:
-            self.delay = min(max(2.0 * self.delay, FIRST_DELAY), MOST_DELAY)
+            self.delay = min(max(2.0 * self.delay, self._first_delay()), MOST_DELAY)
         return True
+
+    def _first_delay(self) -> float:
+        least, most = FIRST_DELAY
+        return min(max(2.0 * self.usual, least), most) if self.usual >= 0.0 else 0.25 * most

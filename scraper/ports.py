@@ -187,12 +187,16 @@ class Throttle(Protocol):
         """Asked when a host is met: seconds for which it must not be asked yet, by what an earlier crawl knew."""
         return 0.0
 
+    def forgive(self, host: str) -> None:
+        """Told before the failure of a page when all that waits for the host has failed before: that is no sign of the
+        host any more, and each page has its own attempts."""
+
     def excuses(self, host: str, error: FetchError) -> bool:
         """Asked after ``observe``: whether the failure is the host's, so that it counts as no attempt of the page."""
         return False
 
     def trip(self, host: str, error: FetchError, attempt: int, now: float) -> float:
-        """Asked before a page is given up while others of its host wait: seconds for which the host is paused
+        """Asked before a page is given up while untried ones of its host wait: seconds for which the host is paused
         instead, the page among those that wait; 0: the page is given up."""
         return 0.0
 

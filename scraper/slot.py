@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
 
@@ -73,6 +74,14 @@ class Slot:
             f"<Slot {self.key} queue={len(self.queue)} in_flight={self.in_flight}/{self.limits.cap} "
             f"open={self.open} ready_at={self.ready_at:.3f}>"
         )
+
+    def pop_probe(self) -> Lease:
+        """The lease to probe a paused host with: of the pages that have not failed before, if there are any. Those that
+        have may be all that is wrong with it."""
+        entry = min(self.queue, key=lambda entry: (entry[4].attempt > 1, entry))
+        self.queue.remove(entry)
+        heapq.heapify(self.queue)
+        return entry[4]
 
     def start(self, now: float) -> None:
         """A request is on its way: the next one not before the delay has passed."""

@@ -118,6 +118,13 @@ class FixedThrottle:
             return 0.0  # nothing was seen: a fetcher broke its word, or the crawl stops
         return self._bad(host, known or self._know(host), seen, error, now)
 
+    def forgive(self, host: str) -> None:
+        """Its failures so far are forgotten, and a pause ends."""
+        known = self._known.get(host)
+        if known is not None and known.breaker.failures and not known.breaker.down and known.breaker.answered():
+            known.resting = 0.0
+            self._touch(host, known)
+
     def excuses(self, host: str, error: FetchError) -> bool:
         """Whether the failure just observed is the host's own, and no attempt of the page."""
         known = self._known.get(host)

@@ -59,7 +59,7 @@ async def drained(trial: Trial, chance: Random, number: signal.Signals = signal.
 
 async def hanging(trial: Trial, chance: Random) -> None:
     """SIGTERM while some pages never come: they are given back after ``grace``, as if they had not been asked for."""
-    stuck = {f"/{number}" for number in (2, 7, 11, 20)}
+    stuck = {f"/{number}" for number in (5, 7, 11, 20)}
     trial.site.stuck = stuck.__contains__
     trial.site.gate.clear()
     life = await trial.start(grace=GRACE, read_timeout=HOUR, total_timeout=HOUR)

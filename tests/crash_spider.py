@@ -29,6 +29,8 @@ class Shelf:
 
 
 class Crash(Spider):
+    settings = {"adaptive": False, "breaker_failures": 0}  # the site is in trouble all the time, and is to be asked fast
+
     def __init__(self, start: str, hosts: str, pause: float = 0.02, poison: int = -1) -> None:
         self.start_urls = [start]
         self.poison = poison

@@ -346,6 +346,8 @@ async def test_links_that_are_not_followed_can_be_explained(site: LocalSite, db:
         "allowed_domains": ["127.0.0.1"],
         "max_depth": 5,
         "max_url_length": 200,
+        "max_path_repeats": 10,
+        "max_pages_per_host": 0,
         "limit_pages": 0,
         "limit_items": 0,
         "obey_robots": True,

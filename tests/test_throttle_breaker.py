@@ -192,3 +192,19 @@ def test_a_visit_that_saw_nothing_says_nothing() -> None:
         host.fails()
     assert host.throttle.observe(HOST, Seen(), None, 1.0) == 0.0
     assert host.limits == (1, "paused")
+
+
+def test_what_is_forgiven_is_as_if_it_had_not_been() -> None:
+    host = Down()
+    for _ in range(2):
+        host.fails()
+    host.throttle.forgive(HOST)
+    for _ in range(2):
+        host.fails()
+    assert host.limits == (8, "")
+    host.fails()
+    assert host.limits == (1, "paused")
+    host.throttle.forgive(HOST)
+    assert host.limits == (8, "")
+    assert host.throttle.rest(HOST, host.now) == 0.0
+    host.throttle.forgive("other.test")

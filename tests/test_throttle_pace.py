@@ -105,9 +105,25 @@ def test_below_one_at_a_time_the_delay_doubles_to_its_bound() -> None:
     for _ in range(10):
         host.fails()
         delays.append(host.delay)
-    assert delays[:4] == [0.5, 1.0, 2.0, 4.0]
+    assert delays[:4] == [0.5, 1.0, 2.0, 4.0]  # nothing has answered, so its latency is not known
     assert delays[-1] == MOST_DELAY == 60.0
     assert host.cap == 1
+
+
+@pytest.mark.parametrize(("usual", "first"), [(0.001, 0.05), (0.2, 0.4), (30.0, 2.0)])
+def test_the_first_delay_is_that_of_half_the_rate(usual: float, first: float) -> None:
+    host = Host8()
+    host.answers(usual)
+    for _ in range(3):
+        host.fails()
+    assert (host.cap, host.delay) == (1, 0.0)
+    host.fails()
+    assert host.delay == pytest.approx(first)
+    answers = 0
+    while host.delay:
+        host.answers(usual)
+        answers += 1
+    assert 15 <= answers <= 25
 
 
 def test_a_round_of_requests_is_one_decrease() -> None:
