@@ -24,7 +24,7 @@ from scraper.response import Response
 from scraper.retry import RetryPolicy
 from scraper.selector import Selector, SelectorList
 from scraper.settings import VERSION as __version__
-from scraper.settings import Settings
+from scraper.settings import Host, Settings
 from scraper.spider import Spider
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "CrawlReport",
     "FetchError",
     "FormRequest",
+    "Host",
     "JsonRequest",
     "ParseError",
     "ReadError",

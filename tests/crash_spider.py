@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import tenacity
 
@@ -29,7 +29,8 @@ class Shelf:
 
 
 class Crash(Spider):
-    settings = {"adaptive": False, "breaker_failures": 0}  # the site is in trouble all the time, and is to be asked fast
+    # The site is in trouble all the time, and is to be asked fast all the same.
+    settings: ClassVar[dict[str, Any]] = {"adaptive": False, "breaker_failures": 0}
 
     def __init__(self, start: str, hosts: str, pause: float = 0.02, poison: int = -1) -> None:
         self.start_urls = [start]
