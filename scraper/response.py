@@ -7,6 +7,7 @@ selectolax; all others are decoded first, by the encoding that a browser would c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -30,6 +31,8 @@ from scraper.robots_text import robots_text, sitemaps
 from scraper.selector import Selector, SelectorList, select
 from scraper.url import Resolver, resolve
 
+_BASE = re.compile(r"""<base\s(?:[^<>]*?\s)?href\s*=\s*(?:"([^"<>]*)"|'([^'<>]*)'|([^\s<>"']+))""", re.IGNORECASE)
+"""A ``<base href>`` in a page that is not parsed."""
 UTF8_BOM = b"\xef\xbb\xbf"
 
 NO_LINK = "about:blank"
@@ -238,11 +241,17 @@ class Response:
             base = self.url
             # Few pages have a base, so none is parsed for it: JSON has no tree to look into.
             if self._tree is not None or (self.is_markup and "<base" in self.text.lower()):
-                node = next((each for each in self.tree.tags("base") if "href" in each.attributes), None)
-                if node is not None:
-                    base = resolve(base, node.attributes["href"] or "") or base
+                base = resolve(base, self._base_href()) or base
             self._resolver = Resolver(base)
         return self._resolver
+
+    def _base_href(self) -> str:
+        try:
+            node = next((each for each in self.tree.tags("base") if "href" in each.attributes), None)
+        except NestingError:  # links that are given as text can be followed all the same
+            found = _BASE.search(self.text)
+            return (found[1] or found[2] or found[3]) if found is not None else ""
+        return (node.attributes["href"] or "") if node is not None else ""
 
     @property
     def passed_over(self) -> list[str] | None:

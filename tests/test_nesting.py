@@ -159,6 +159,7 @@ UNITS = [
     "<b></i>",
 ]
 UNITS += [">/", "<option selected><svg>", "<option selected><svg a='", '<svg><g a="><option selected>']
+UNITS += ["<svg ", "<svg/", "<svg><g ", "<svg a='\"", "<math a=b ", "<svg a=<"]
 UNITS += ["<script><!--", "<br>", "<p></p>", "<a>", "<select><option>", "<td>", "<math></s>", "<em><dl>x"]
 
 
@@ -167,3 +168,6 @@ def test_hostile_input_is_read_in_linear_time(unit: str) -> None:
     """Two megabytes: what is quadratic takes minutes over each."""
     too_deep(unit.encode() * (2_000_000 // len(unit)))
     too_deep(b"<x " + unit.encode() * (2_000_000 // len(unit)))
+    # Short of what is refused by its size, with what makes drawings be looked at.
+    too_deep(b"<select><option selected>" + unit.encode() * (60_000 // len(unit)))
+    too_deep(b"<select><option selected>" + unit.encode() * (1_000_000 // len(unit)))

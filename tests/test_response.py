@@ -290,3 +290,12 @@ def test_base_href_is_honoured_before_and_after_parsing(html, url, encoding):
 def test_joining_urls_on_json_parses_no_page():
     response = page('{"next": "/page/2"}' + "<div>" * 100_000, "application/json")  # would not parse
     assert response.follow("/page/2").url == "http://example.org/page/2"
+
+
+@pytest.mark.parametrize("base", ['href="/x/"', "target=_top HREF='/x/'", "href=/x/"])
+def test_links_given_as_text_are_followed_on_a_page_that_is_not_parsed(base: str) -> None:
+    body = f"<base {base}><svg><select><option selected>o</select></svg>"
+    response = Response("http://h.test/p", 200, {"Content-Type": "text/html"}, body.encode())
+    with pytest.raises(NestingError):
+        response.css("a")
+    assert response.follow("y").url == "http://h.test/x/y"
