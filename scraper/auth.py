@@ -5,6 +5,7 @@ No message of an error here shows what was given: it is a secret.
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -20,22 +21,38 @@ MOST_HOSTS = 10_000
 MOST_STARTS = 10_000
 """Start URLs that are looked at for their hosts."""
 
+_SCHEME = re.compile(r"[A-Za-z][!#$%&'*+.^_`|~0-9A-Za-z-]*")
+
 
 def authorization(auth: str) -> str:
-    """The header's value for ``user:password`` (RFC 7617, UTF-8) or ``Bearer <token>`` (RFC 6750).
+    """The header's value for ``user:password`` (Basic, RFC 7617, UTF-8), or for ``<scheme> <credentials>`` as it is:
+    ``Bearer …`` (RFC 6750), ``Token …``, ``ApiKey …``.
 
     Raises ValueError, which says what is expected and nothing else, for any other text.
     """
-    scheme, _, token = auth.partition(" ")
-    token = token.strip()
-    if scheme.lower() == "bearer" and token and token.isascii() and token.isprintable():
-        return f"Bearer {token}"
-    if scheme.lower() == "bearer" or ":" not in auth or not auth.isprintable():
-        raise ValueError(
-            "must be 'user:password' or 'Bearer <token>', without control characters; "
-            "for any other scheme give the header Authorization"
-        )
-    return f"Basic {b64encode(auth.encode()).decode()}"
+    if auth.isprintable():
+        scheme, _, rest = auth.partition(" ")
+        credentials = rest.strip()
+        if is_basic(auth):
+            if ":" in auth:
+                return basic(auth)
+        elif credentials and credentials.isascii():
+            return f"{'Bearer' if scheme.lower() == 'bearer' else scheme} {credentials}"
+    raise ValueError(
+        "must be 'user:password', or a scheme, a space and what it wants, such as 'Bearer <token>' or 'Token <token>', "
+        "without control characters"
+    )
+
+
+def is_basic(auth: str) -> bool:
+    """Whether it is ``user:password``, and no scheme with what that wants."""
+    scheme, space, _ = auth.partition(" ")
+    return not (space and _SCHEME.fullmatch(scheme))
+
+
+def basic(pair: str) -> str:
+    """The header's value for a user and a password (RFC 7617)."""
+    return f"Basic {b64encode(pair.encode()).decode()}"
 
 
 def _checked(auth: str, where: str) -> str:
@@ -50,7 +67,7 @@ class HostAuth:
 
     ``hosts`` are the rules of the setting, the first pattern that matches counts. Without an ``auth`` of its own,
     ``auth`` is sent to the hosts of ``starts`` and to ``domains`` and what is below them; over http only when
-    there is a start URL of http.
+    there is a start URL of http. That of a rule is not sent over http when the start URLs it fits are all https.
 
     Raises SettingsError for what is no credential, and for ``auth`` without any host it could go to.
     """
@@ -58,17 +75,21 @@ class HostAuth:
     def __init__(
         self, auth: str | None, hosts: Mapping[str, Host], starts: Iterable[str], domains: tuple[str, ...]
     ) -> None:
-        self._rules = [
-            (pattern, None if rule.auth is None else _checked(rule.auth, f"auth of hosts[{pattern!r}]"))
-            for pattern, rule in hosts.items()
-        ]
         self._auth = None if auth is None else _checked(auth, "setting auth")
         # A generator is left to start(): it gives its URLs once.
         given = starts if isinstance(starts, Collection) else ()
         urls = [url for start, _ in zip(given, range(MOST_STARTS), strict=False) if (url := canonical(str(start)))]
         self._starts = frozenset(map(host_of, urls))
+        self._rules = [
+            (
+                pattern,
+                None if rule.auth is None else _checked(rule.auth, f"auth of hosts[{pattern!r}]"),
+                _is_plain([url for url in urls if matches(host_of(url), pattern)]),
+            )
+            for pattern, rule in hosts.items()
+        ]
         self._domains = domains
-        self._plain = not urls or any(url.startswith("http:") for url in urls)
+        self._plain = _is_plain(urls)
         if self._auth is not None and not self._starts and not domains:
             raise SettingsError(
                 "setting auth goes to the hosts of start_urls (a list) and allowed_domains only, and the spider has "
@@ -77,7 +98,7 @@ class HostAuth:
         self._known: dict[str, str | None] = {}
 
     def __bool__(self) -> bool:
-        return self._auth is not None or any(auth is not None for _, auth in self._rules)
+        return self._auth is not None or any(auth is not None for _, auth, _ in self._rules)
 
     def header(self, url: str) -> str | None:
         """The Authorization header for a canonical URL, or None."""
@@ -90,11 +111,16 @@ class HostAuth:
 
     def _find(self, url: str) -> str | None:
         host = host_of(url)
-        for pattern, auth in self._rules:
+        for pattern, auth, plain in self._rules:
             if matches(host, pattern):
                 if auth is not None:
-                    return auth
+                    return auth if plain or url.startswith("https:") else None
                 break
         if self._auth is None or not (self._plain or url.startswith("https:")):
             return None
         return self._auth if host in self._starts or in_domains(host, self._domains) else None
+
+
+def _is_plain(urls: list[str]) -> bool:
+    """Whether http will do: not when all that was named is https."""
+    return not urls or any(url.startswith("http:") for url in urls)

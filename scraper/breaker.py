@@ -15,6 +15,7 @@ from scraper.errors import (
     ConnectError,
     FetchError,
     HostDown,
+    NoSuchHost,
     ProxyError,
     ReadError,
     RobotsDenied,
@@ -25,6 +26,9 @@ from scraper.settings import Settings
 GATEWAY = frozenset((502, 503, 504, 522, 524))
 """Statuses by which something in front of the server says that the server does not answer."""
 
+SOON = 0.01
+"""Seconds before the end of its patience that are no pause any more."""
+
 EARLY = 2
 """Failures in a row from which a page may be spared its last attempt, see `Breaker.trip`."""
 
@@ -32,15 +36,16 @@ EARLY = 2
 def fails(error: FetchError | None, status: int | None) -> bool:
     """Whether the host has failed, and not just this page of it.
 
-    No connection, a time-out, a reset, a cut body, or a gateway's status. Not: a bad certificate, a proxy of ours
-    that refuses, an address we do not ask; those say nothing that waiting would change.
+    No connection, a time-out, a reset, or a gateway's status. Any other status line is an answer, whatever becomes of
+    the body after it. Nor: a name that does not exist, a bad certificate, a proxy of ours that refuses, an address we
+    do not ask; those say nothing that waiting would change.
     """
     if isinstance(error, RobotsDenied):  # robots.txt could not be had: for the reason that it was raised from
         cause = error.__cause__
         return isinstance(cause, FetchError) and fails(cause, cause.status)
     if status is not None:
-        return status in GATEWAY or isinstance(error, ReadError | BodyCut)
-    if isinstance(error, TlsError | ProxyError | AddressDenied | HostDown):
+        return status in GATEWAY
+    if isinstance(error, NoSuchHost | TlsError | ProxyError | AddressDenied | HostDown):
         return False
     return isinstance(error, ConnectError | ReadError | BodyCut)
 
@@ -94,13 +99,12 @@ class Breaker:
     def _paused(self, now: float) -> float:
         settings = self.settings
         patience = settings.breaker_patience
+        left = self.since + patience - now
         self.turned = now
-        if self.open and patience and now - self.since >= patience:
+        if self.open and patience and left <= SOON:
             self.down = True
             return 0.0
         self.pause = min(2.0 * self.pause if self.open else settings.breaker_pause, settings.breaker_max_pause)
         self.open = True
-        rest = self.pause
-        if patience:  # the last probe comes when patience ends
-            rest = min(rest, max(self.since + patience - now, settings.breaker_pause))
-        return rest
+        # The last probe comes when patience ends; there is one, too, where that was over before the first pause.
+        return min(self.pause, left) if patience and left > SOON else self.pause

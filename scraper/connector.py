@@ -132,27 +132,27 @@ class RoutedConnector(aiohttp.TCPConnector):
 
     async def _wrap_create_connection(self, *args: Any, **options: Any) -> Any:
         route = _route.get()
-        proxy = route.proxy
-        if proxy is None or not proxy.is_socks:
-            try:
-                made = await super()._wrap_create_connection(*args, **options)
-            except BaseException:
-                route.disown()
-                raise
-            if made[0].is_closing():
-                route.disown()
-            return made
-        host, port = options.pop("addr_infos")[0][4][:2]
-        req: ClientRequest = options["req"]
         try:
-            sock = await tunnel(proxy, host, port, self._bind)
+            if route.proxy is None or not route.proxy.is_socks:
+                return await super()._wrap_create_connection(*args, **options)
+            host, port = options.pop("addr_infos")[0][4][:2]
+            sock = await self._tunnel(route, route.proxy, host, port, options["req"])
+            return await self._wrap_existing_connection(*args, sock=sock, **options)
+        except BaseException:  # once it is made, uvloop takes the socket along
+            route.disown()
+            raise
+
+    async def _tunnel(self, route: Route, proxy: Proxy, host: str, port: int, req: ClientRequest) -> socket.socket:
+        try:
+            made = await tunnel(proxy, host, port, self._bind)
         except TunnelRefused as error:
             raise ProxyFailed(f"{proxy.name}: {error}") from error
         except OSError as error:
             route.passed = True
             raise aiohttp.ClientConnectorError(req.connection_key, error) from error
-        route.passed = True
-        return await self._wrap_existing_connection(*args, sock=sock, **options)
+        route.passed = True  # what comes now is between us and the host
+        route.sockets.append(made)
+        return made
 
     async def _start_tls_connection(self, *args: Any, **options: Any) -> Any:
         _route.get().passed = True  # the tunnel stands; what comes now is between us and the host

@@ -18,6 +18,9 @@ Kind = Literal["html", "xml", "json", "text", "binary"]
 SNIFFED = 1445
 """Bytes that are looked at: the standard's resource header."""
 
+LONG = 200
+"""Characters of a Content-Type from which it is no common one."""
+
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _ESSENCE = re.compile(rf"[\t\n\r ]*({_TOKEN}/{_TOKEN})[\t\n\r ]*(?:;|\Z)")
 _UNKNOWN = frozenset(("", "unknown/unknown", "application/unknown", "*/*", "text/plain", "application/octet-stream"))
@@ -74,9 +77,9 @@ _FORMS = re.compile(rb"RIFF.{4}(?:WEBPVP|WAVE|AVI )|FORM.{4}AIF[FC]|\0\0..ftyp|B
 
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _MARKUP = re.compile(
-    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*(?:"
+    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*+(?:"
     rb"(<\?xml[\t\n\f\r ])|"
-    rb"<(?:!doctype[\t\n\f\r ]+html|(?:html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta|link"
+    rb"<(?:!doctype[\t\n\f\r ]++html|(?:html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta|link"
     rb"|ul|ol|main|section|article|form|span|nav|header)(?=[\t\n\f\r />])|!--)"
     rb"|(<(?:rss|feed|rdf:rdf|urlset|sitemapindex|opml|svg)(?=[\t\n\f\r />])))",
     re.IGNORECASE,
@@ -86,11 +89,20 @@ _CONTROLS = re.compile(rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _TAG = re.compile(rb"<\0?[a-zA-Z!/?]")
 
 
-@lru_cache(maxsize=512)  # a site sends few different ones
 def essence(content_type: str | None) -> str:
     """``type/subtype`` of a Content-Type in lower case; empty when there is none or it is none."""
-    found = _ESSENCE.match(content_type or "")
+    if content_type is None:
+        return ""
+    # What is kept must not be a server's to fill: 512 headers of 64 KiB are 32 MB.
+    return _essence(content_type) if len(content_type) <= LONG else _read_essence(content_type)
+
+
+def _read_essence(content_type: str) -> str:
+    found = _ESSENCE.match(content_type)
     return found[1].lower() if found else ""
+
+
+_essence = lru_cache(maxsize=512)(_read_essence)  # a site sends few different ones
 
 
 def kind_of(content_type: str | None, body: bytes) -> Kind:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from scraper.auth import authorization, basic, is_basic
 from scraper.errors import RequestError
 from scraper.formdata import MULTIPART, URLENCODED, Entry, Upload, form_body, read_file
 from scraper.shell_words import cmd_words, is_cmd, shell_words
@@ -57,12 +58,16 @@ FLAGS = {
     ),
 }
 
-_SECRET = frozenset(("authorization", "proxy-authorization", "cookie"))
+_SECRET = re.compile("auth|cookie|key|token|secret|session|password", re.IGNORECASE)
 _HIDDEN = "***"
 
 
 def read_curl(command: str, ignore_unknown: bool = False, files: bool = False) -> dict[str, Any]:
     """The arguments of Request that a command stands for; see ``Request.from_curl``. Raises RequestError."""
+    try:
+        command.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise RequestError("a curl command has lone surrogates, which no text has: read it as UTF-8") from None
     words = cmd_words(command) if is_cmd(command) else shell_words(command)
     program = re.split(r"[/\\]", words[0])[-1].lower() if words else ""
     if program not in ("curl", "curl.exe"):
@@ -132,7 +137,7 @@ class _Command:
             case "url":
                 self._urls.append(value)
             case "method":
-                self._more["method"] = value
+                self._more["method"] = _unicode(value)
             case "header":
                 self._header(value)
             case "raw" | "data" | "binary" | "json":
@@ -142,25 +147,26 @@ class _Command:
             case "urlencode":
                 self._data.append(self._urlencoded(value, name))
             case "query":
-                self._query.append(value[1:] if value.startswith("+") else self._urlencoded(value, name).decode())
+                self._query.append(value[1:] if value.startswith("+") else _text(self._urlencoded(value, name)))
             case "form" | "form string":
                 self._form.append(self._part(value, name, literal=kind == "form string"))
             case "cookie":
                 if "=" not in value:
-                    raise RequestError(f"curl's {name} {value[:60]!r} reads a file of cookies; give them as name=value")
+                    raise RequestError(f"curl's {name} without '=' reads a file of cookies; give them as name=value")
                 self._cookies.append(value)
             case "user":
-                self._more["auth"] = value if ":" in value else f"{value}:"
+                pair = _unicode(value if ":" in value else f"{value}:")
+                self._more["auth"] = pair if is_basic(pair) else basic(pair)
             case "bearer":
-                self._more["auth"] = f"Bearer {value}"
+                self._more["auth"] = f"Bearer {_unicode(value)}"
             case "agent":
                 self._header(f"User-Agent: {value}")
             case "referer":
                 self._header(f"Referer: {value.removesuffix(';auto')}")
             case "proxy":
-                self._more["proxy"] = value if "://" in value else f"http://{value}"
+                self._more["proxy"] = _unicode(value if "://" in value else f"http://{value}")
             case "proxy user":
-                self._proxy_user = value
+                self._proxy_user = _unicode(value)
             case "get" | "head":
                 self._flags.add(kind)
 
@@ -209,7 +215,7 @@ class _Command:
         if not colon:
             name, semicolon, rest = line.partition(";")
             if not semicolon or rest.strip():
-                raise RequestError(f"a header of a curl command is not 'name: value': {name[:60]!r}")
+                raise RequestError("a header of a curl command is not 'name: value'")  # it may be a secret
         elif not value:
             self._removed.add(name.lower())
             return
@@ -255,7 +261,7 @@ class _Command:
     def _part(self, text: str, option: str, literal: bool) -> Entry:
         name, equals, value = _unicode(text).partition("=")
         if not equals:
-            raise RequestError(f"curl's {option} must be name=value: {text[:60]!r}")
+            raise RequestError(f"curl's {option} must be name=value")
         if literal:
             return name, value
         value, *more = re.split(r";\s*(?=(?:type|filename|headers|encoder)=)", value)
@@ -308,7 +314,7 @@ def write_curl(
     if set("[]{}") & set(url):
         words.append("--globoff")
     words.append(url if secrets else _masked_url(url))
-    shown = {name: value if secrets or name.lower() not in _SECRET else _HIDDEN for name, value in headers.items()}
+    shown = {name: value if secrets or not _SECRET.search(name) else _HIDDEN for name, value in headers.items()}
     cookie = "; ".join(f"{name}={value if secrets else _HIDDEN}" for name, value in cookies.items())
     for name in [name for name in shown if name.lower() == "cookie" and cookie]:
         cookie = f"{shown.pop(name)}; {cookie}"
@@ -320,10 +326,12 @@ def write_curl(
         words += ["-H", "Content-Type:"]
     if auth is not None:
         scheme, _, token = auth.partition(" ")
-        if scheme.lower() == "bearer":
-            words += ["--oauth2-bearer", token if secrets else _HIDDEN]
-        else:
+        if is_basic(auth):
             words += ["-u", auth if secrets else _HIDDEN]
+        elif scheme.lower() == "bearer":
+            words += ["--oauth2-bearer", token.strip() if secrets else _HIDDEN]
+        else:
+            words += ["-H", f"Authorization: {authorization(auth) if secrets else _HIDDEN}"]
     if proxy is not None:
         words += ["-x", proxy if secrets else _masked_url(proxy)]
     if body:

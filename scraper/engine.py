@@ -109,7 +109,7 @@ class Engine:
         )
         self._watchdog = Watchdog(settings.watchdog)
         self._task: asyncio.Task[Any] | None = None
-        self._workers = Workers(settings.concurrency, settings.most_at_once, clock, self._work)
+        self._workers = Workers(settings.concurrency, settings.most_at_once, clock, self._work, self.frontier.is_silent)
         self._visiting = self._workers.visiting
         self._putting = 0
         self._found_items = before.items
@@ -333,6 +333,7 @@ class Engine:
         if 0 < self._settings.limit_items <= self._found_items:
             self.stop("limit_items")
         if log.writes("debug"):
+            why = {"reason": outcome.reason, "error": outcome.error} if isinstance(outcome, Retry) else {}
             log.debug(
                 "page",
                 url=lease.request.url,
@@ -343,6 +344,7 @@ class Engine:
                 reused=outcome.seen.reused,
                 items=len(found.items),
                 links=len(found.links),
+                **why,
             )
 
     def _free(self, lease: Lease, seen: Seen | None, error: FetchError | None) -> bool:

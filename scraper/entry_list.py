@@ -6,7 +6,7 @@ Scripts are not run, and nothing is typed in: every control has the state that t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from typing import NamedTuple
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -19,7 +19,53 @@ _NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _ROWS = ("table", "tbody", "thead", "tfoot", "tr")
 
 
-def controls(tree: LexborHTMLParser, form: LexborNode) -> list[LexborNode]:
+class Around(NamedTuple):
+    """What an element and all that it stands in mean for the controls in it."""
+
+    form: LexborNode | None = None
+    datalist: bool = False
+    disabled: bool = False
+    direction: str = ""
+
+
+class Surroundings:
+    """What the elements of one page stand in. Each is looked at once: a hostile page has thousands, one in another, and
+    thousands of controls in these."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Around] = {}
+        self._legends: dict[int, int | None] = {}
+
+    def of(self, node: LexborNode) -> Around:
+        """Of the node itself and what is around it."""
+        path = []
+        above: LexborNode | None = node
+        while above is not None and above.mem_id not in self._known:
+            path.append(above)
+            above = above.parent
+        around = Around() if above is None else self._known[above.mem_id]
+        for each in reversed(path):
+            around = self._known[each.mem_id] = self._inner(each, above, around)
+            above = each
+        return around
+
+    def _inner(self, node: LexborNode, parent: LexborNode | None, around: Around) -> Around:
+        if parent is not None and parent.mem_id in self._legends:
+            around = around._replace(disabled=around.disabled or self._legends[parent.mem_id] != node.mem_id)
+        tag = node.tag
+        if tag == "form":
+            around = around._replace(form=node)
+        elif tag == "datalist":
+            around = around._replace(datalist=True)
+        elif tag == "fieldset" and "disabled" in node.attributes:  # what stands in its first legend is not
+            legends = (child.mem_id for child in node.iter() if child.tag == "legend")
+            self._legends[node.mem_id] = next(legends, None)
+        if (given := _value(node, "dir").lower()) in ("ltr", "rtl"):
+            around = around._replace(direction=given)
+        return around
+
+
+def controls(tree: LexborHTMLParser, form: LexborNode, surroundings: Surroundings) -> list[LexborNode]:
     """The controls whose form owner this is, in the order of the page."""
     name = form.attributes.get("id")
     if name and (first := tree.css_first(f'[id="{_css(name)}"]')) is not None and first.mem_id != form.mem_id:
@@ -29,6 +75,7 @@ def controls(tree: LexborHTMLParser, form: LexborNode) -> list[LexborNode]:
     adrift = parent if parent is not None and parent.tag in _ROWS and form.first_child is None else None
     while adrift is not None and adrift.tag != "table":
         adrift = adrift.parent
+    in_table = set() if adrift is None else {node.mem_id for node in adrift.css(CONTROLS)}
     later = False
     found = []
     for node in tree.css(f"form, {CONTROLS}"):
@@ -39,16 +86,16 @@ def controls(tree: LexborHTMLParser, form: LexborNode) -> list[LexborNode]:
         if given is not None:
             mine = bool(name) and given == name
         else:
-            owner = ancestor(node, "form")
-            mine = owner.mem_id == form.mem_id if owner is not None else False
-            if owner is None and later and adrift is not None:
-                mine = any(each.mem_id == adrift.mem_id for each in ancestors(node))
+            owner = surroundings.of(node).form
+            mine = owner.mem_id == form.mem_id if owner is not None else later and node.mem_id in in_table
         if mine:
             found.append(node)
     return found
 
 
-def entry_list(nodes: list[LexborNode], clicked: LexborNode | None, encoding: str) -> list[Entry]:
+def entry_list(
+    nodes: list[LexborNode], clicked: LexborNode | None, encoding: str, surroundings: Surroundings
+) -> list[Entry]:
     """Names and values that a form with these controls sends when ``clicked`` (a button, or None) sends it."""
     radios: dict[str, int] = {}
     for node in nodes:
@@ -56,7 +103,7 @@ def entry_list(nodes: list[LexborNode], clicked: LexborNode | None, encoding: st
             radios[_value(node, "name")] = node.mem_id  # the last one checked unchecks the others
     entries: list[Entry] = []
     for node in nodes:
-        if is_disabled(node) or ancestor(node, "datalist") is not None:
+        if is_disabled(node, surroundings) or surroundings.of(node).datalist:
             continue
         kind = kind_of(node)
         name = _value(node, "name")
@@ -83,7 +130,7 @@ def entry_list(nodes: list[LexborNode], clicked: LexborNode | None, encoding: st
             entries.append((name, _written(node, kind)))
         direction = _value(node, "dirname")
         if direction and kind in ("text", "search", "tel", "url", "email", "password", "textarea", "hidden"):
-            entries.append((direction, _direction(node)))
+            entries.append((direction, surroundings.of(node).direction or "ltr"))
     return entries
 
 
@@ -98,48 +145,26 @@ def kind_of(node: LexborNode) -> str:
     return kind or "text"
 
 
-def is_disabled(node: LexborNode) -> bool:
-    """By itself, or by a fieldset around it; what stands in the first legend of that is not."""
-    if "disabled" in node.attributes:
-        return True
-    inner = node
-    for each in ancestors(node):
-        if each.tag == "fieldset" and "disabled" in each.attributes:
-            legend = next((child for child in each.iter() if child.tag == "legend"), None)
-            if legend is None or legend.mem_id != inner.mem_id:
-                return True
-        inner = each
-    return False
-
-
-def ancestors(node: LexborNode) -> Iterator[LexborNode]:
-    """From the parent upwards."""
-    above = node.parent
-    while above is not None:
-        yield above
-        above = above.parent
-
-
-def ancestor(node: LexborNode, tag: str) -> LexborNode | None:
-    return next((each for each in ancestors(node) if each.tag == tag), None)
+def is_disabled(node: LexborNode, surroundings: Surroundings) -> bool:
+    """By itself, or by a fieldset around it."""
+    return "disabled" in node.attributes or surroundings.of(node).disabled
 
 
 def _selected(node: LexborNode) -> list[str]:
     options = node.css("option")
     chosen = [each for each in options if "selected" in each.attributes]
+    groups = {group.mem_id for group in node.css("optgroup") if "disabled" in group.attributes}
     if "multiple" not in node.attributes:
         size = _value(node, "size")
         if not chosen and not (size.isdigit() and int(size[:9]) > 1):
-            chosen = [each for each in options if not _is_off(each)][:1]
+            chosen = [each for each in options if not _is_off(each, groups)][:1]
         chosen = chosen[-1:]
-    return [_option(each) for each in chosen if not _is_off(each)]
+    return [_option(each) for each in chosen if not _is_off(each, groups)]
 
 
-def _is_off(option: LexborNode) -> bool:
+def _is_off(option: LexborNode, groups: set[int]) -> bool:
     group = option.parent
-    return "disabled" in option.attributes or (
-        group is not None and group.tag == "optgroup" and "disabled" in group.attributes
-    )
+    return "disabled" in option.attributes or (group is not None and group.mem_id in groups)
 
 
 def _option(node: LexborNode) -> str:
@@ -169,13 +194,6 @@ def _written(node: LexborNode, kind: str) -> str:
 def _number(node: LexborNode, name: str, default: float) -> float:
     text = _value(node, name)
     return float(text) if _NUMBER.fullmatch(text) else default
-
-
-def _direction(node: LexborNode) -> str:
-    for each in (node, *ancestors(node)):
-        if (given := _value(each, "dir").lower()) in ("ltr", "rtl"):
-            return given
-    return "ltr"
 
 
 def _value(node: LexborNode, name: str, default: str = "") -> str:

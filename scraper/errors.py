@@ -48,15 +48,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from scraper.url import shown
+
 if TYPE_CHECKING:
     from scraper.request import Request
 
 
 class ScraperError(Exception):
-    """Root of the tree. ``request`` is the Request it is about, or None."""
+    """Root of the tree. ``request`` is the Request it is about, or None. The message has no passwords of URLs."""
 
     def __init__(self, message: str, *, request: Request | None = None) -> None:
-        super().__init__(message)
+        super().__init__(shown(message))
         self.request = request
 
 
@@ -98,6 +100,8 @@ class FetchError(ScraperError):
     """Seconds that the server asked us to wait (Retry-After), or None."""
     reused: bool | None = None
     """Whether the connection had served before; None when that is not known."""
+    unsent: bool = False
+    """Whether this came before the request itself was sent: of what had to be asked first."""
 
 
 class ConnectError(FetchError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scraper.encoding import label_to_codec
-from scraper.entry_list import ancestor, controls, entry_list, is_disabled, kind_of
+from scraper.entry_list import Surroundings, controls, entry_list, is_disabled, kind_of
 from scraper.errors import ParseError
 from scraper.formdata import MULTIPART, PLAIN, URLENCODED, Entry
 
@@ -23,9 +23,15 @@ class Chosen:
     """
 
     def __init__(
-        self, response: Response, form: LexborNode, nodes: list[LexborNode], button: LexborNode | None
+        self,
+        response: Response,
+        form: LexborNode,
+        nodes: list[LexborNode],
+        button: LexborNode | None,
+        surroundings: Surroundings,
     ) -> None:
         self._nodes = nodes
+        self._surroundings = surroundings
         self._button = button
         own = {} if button is None else button.attributes
         attributes = form.attributes
@@ -46,7 +52,7 @@ class Chosen:
 
     def entries(self, encoding: str) -> list[Entry]:
         """What it sends."""
-        return entry_list(self._nodes, self._button, encoding)
+        return entry_list(self._nodes, self._button, encoding, self._surroundings)
 
 
 def choose(
@@ -59,14 +65,20 @@ def choose(
     dont_click: bool,
 ) -> Chosen:
     """The arguments are those of ``FormRequest.from_response``. Raises ParseError for what is not there."""
-    form = _form(response, formname, formid, formcss, formnumber)
-    nodes = controls(response.tree, form)
-    button = None if dont_click else _button(response, nodes, clickdata)
-    return Chosen(response, form, nodes, button)
+    surroundings = Surroundings()
+    form = _form(response, formname, formid, formcss, formnumber, surroundings)
+    nodes = controls(response.tree, form, surroundings)
+    button = None if dont_click else _button(response, nodes, clickdata, surroundings)
+    return Chosen(response, form, nodes, button, surroundings)
 
 
 def _form(
-    response: Response, formname: str | None, formid: str | None, formcss: str | None, formnumber: int
+    response: Response,
+    formname: str | None,
+    formid: str | None,
+    formcss: str | None,
+    formnumber: int,
+    surroundings: Surroundings,
 ) -> LexborNode:
     forms = response.tree.css("form")
     if not forms:
@@ -78,7 +90,7 @@ def _form(
     elif formcss is not None:
         found: list[LexborNode] = []
         for node in response.css(formcss).matches:
-            above = None if isinstance(node, str) else node if node.tag == "form" else ancestor(node, "form")
+            above = None if isinstance(node, str) else surroundings.of(node).form
             found += [] if above is None else [above]
         forms = found
         wanted = f"at {formcss!r}"
@@ -91,8 +103,10 @@ def _form(
     return forms[0]
 
 
-def _button(response: Response, nodes: list[LexborNode], clickdata: Mapping[str, Any] | None) -> LexborNode | None:
-    buttons = [node for node in nodes if kind_of(node) in ("submit", "image") and not is_disabled(node)]
+def _button(
+    response: Response, nodes: list[LexborNode], clickdata: Mapping[str, Any] | None, surroundings: Surroundings
+) -> LexborNode | None:
+    buttons = [node for node in nodes if kind_of(node) in ("submit", "image") and not is_disabled(node, surroundings)]
     if clickdata is None:
         return buttons[0] if buttons else None
     wanted = {name: str(value) for name, value in clickdata.items() if name != "nr"}

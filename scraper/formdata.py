@@ -102,6 +102,8 @@ def _multipart(entries: Sequence[Entry], encoding: str) -> tuple[bytes, str]:
     for name, value in entries:
         head = f'Content-Disposition: form-data; name="{_quoted(_lines(name))}"'
         if isinstance(value, Upload):
+            if not value.type.isprintable():
+                raise RequestError(f"the content type {value.type!r} of a file is none")
             head += f'; filename="{_quoted(value.filename)}"\r\nContent-Type: {value.type}'
             content = value.content
         else:

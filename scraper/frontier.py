@@ -18,6 +18,8 @@ from scraper.ports import Clock, Throttle
 from scraper.slot import MORE, Slot
 
 MOST_SLOTS = 10_000
+MOST_LEASES = 20_000
+"""Leases in memory, also where most rest with their hosts."""
 MOST_SENT_BACK = 10_000
 """Hosts of one full slot that are known by name."""
 
@@ -73,6 +75,8 @@ class Frontier(Lineup):
         """The slots of each host in flight, when hosts are grouped: a host's key may have changed meanwhile."""
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._closed = False
+        self._sweep_at = MOST_SLOTS
+        """Slots from which those that are idle are forgotten."""
 
     # -- what the engine asks
 
@@ -81,7 +85,7 @@ class Frontier(Lineup):
         """Leases that could be used soon; 0 when there are enough."""
         if self._closed or self.allowance == 0:
             return 0
-        return max(0, self.look_ahead - self.ready)
+        return max(0, min(self.look_ahead - self.ready, MOST_LEASES - self.queued))
 
     @property
     def full(self) -> frozenset[str]:
@@ -148,12 +152,19 @@ class Frontier(Lineup):
 
     def take(self) -> Lease | None:
         """The best lease that may go now, with a place in its host's slot, or None."""
-        slot = self._choose()
-        if slot is None or self.allowance == 0:
-            return None
-        now = self._clock.monotonic()
-        lease = heapq.heappop(slot.queue)[4] if slot.limits.state != "paused" else slot.pop_probe()
-        self.queued -= 1
+        while True:
+            slot = self._choose()
+            if slot is None or self.allowance == 0:
+                return None
+            now = self._clock.monotonic()
+            lease = slot.pop()
+            self.queued -= 1
+            if self._group is None or (key := self._group(lease.host)) == slot.key:
+                break
+            # Its key has become known since it came (``slot_by = "ip"``): it waits with those that share it.
+            self._make_room(slot)
+            self._settle(slot, now)
+            self._put(self._slots.get(key) or self._add_slot(key), lease, now)
         self.in_flight += 1
         slot.in_flight += 1
         slot.served += 1
@@ -167,13 +178,16 @@ class Frontier(Lineup):
             self._asking.setdefault(lease.host, []).append(slot)
         if self.allowance is not None:
             self.allowance -= 1
+        self._make_room(slot)
+        self._settle(slot, now, rotate=True)
+        self._ask()
+        return lease
+
+    def _make_room(self, slot: Slot) -> None:
         if slot.key in self._full and len(slot.queue) * 2 <= self.per_host:
             del self._full[slot.key]
             slot.hosts.clear()
             self.dry = False
-        self._settle(slot, now, rotate=True)
-        self._ask()
-        return lease
 
     def done(self, lease: Lease, keepalive: bool = True, rest: float = 0.0, answered: bool = True) -> None:
         """Give the place back; ``rest`` is seconds for which the host must not be asked, ``answered`` whether it
@@ -250,10 +264,15 @@ class Frontier(Lineup):
             self.refresh(key)
             self._settle(slot, self._clock.monotonic())
 
+    def is_silent(self, lease: Lease) -> bool:
+        """Whether the host of a lease that was given out has not answered yet."""
+        slot = self._slots.get(lease.slot)
+        return slot is not None and not slot.answered
+
     def has_untried(self, key: str) -> bool:
-        """Whether a page waits in this slot that has not failed yet."""
+        """Whether a page waits in this slot that has not failed yet, and has not been the probe of a pause either."""
         slot = self._slots.get(key)
-        return slot is not None and any(lease.attempt == 1 for *_, lease in slot.queue)
+        return slot is not None and any(lease.attempt == 1 and not lease.after for *_, lease in slot.queue)
 
     def _slots_of(self, host: str) -> Iterable[Slot]:
         if self._group is not None:
@@ -296,10 +315,12 @@ class Frontier(Lineup):
 
     def _add_slot(self, key: str) -> Slot:
         now = self._clock.monotonic()
-        if len(self._slots) >= MOST_SLOTS:
+        if len(self._slots) >= self._sweep_at:
             for each in self.slots:
                 if not each.queue and not each.in_flight and each.ready_at <= now:
                     del self._slots[each.key]
+            # Those that are left may all be in use: look again only when there are a tenth more.
+            self._sweep_at = max(MOST_SLOTS, len(self._slots) + len(self._slots) // 10)
         limits = self._throttle.limits(key)
         self._spaced = self._spaced or limits.delay > 0
         slot = self._slots[key] = Slot(key, limits, self._asked_until)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from scraper.errors import SettingsError
+from scraper.url import shown
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -128,8 +129,10 @@ class Logger:
             event %= parts
         import structlog
 
+        # Passwords of URLs are not for those who read logs.
+        values = {name: shown(value) if isinstance(value, str) else value for name, value in values.items()}
         bound = structlog.get_logger(self._name).bind(logger=self._name, **self._values)
-        getattr(bound, level)(event, **values)
+        getattr(bound, level)(shown(event), **values)
 
 
 def _is_configured() -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +12,9 @@ from scraper.auth import authorization
 from scraper.errors import RequestError
 from scraper.filename import flaw_of
 from scraper.proxy import parse_proxy
+from scraper.settings import NAMES
 
-OPTIONS: dict[str, type | tuple[type, ...]] = {
+OPTIONS: dict[str, type] = {
     "cookies": bool,
     "cookiejar": str,
     "auth": str,
@@ -24,29 +27,77 @@ OPTIONS: dict[str, type | tuple[type, ...]] = {
 }
 """What a request may be given besides its own arguments, and the type of each. None is as if it were not given."""
 
+_WORDS = {bool: "True or False", str: "text", int: "a whole number"}
+
 ELSEWHERE = {
     "formdata": "FormRequest(url, formdata=…)",
     "files": "FormRequest(url, files=…)",
     "data": "JsonRequest(url, data=…) or FormRequest(url, formdata=…)",
     "json": "JsonRequest(url, data=…)",
+    "formxpath": "FormRequest.from_response(response, formcss='…')",
 }
 """What people give a plain Request, and who takes it."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_BROKEN = re.compile(r"[\r\n\0]")
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods that do no more when they are sent twice (RFC 9110 section 9.2.2)."""
+
+ALMOST = {
+    "timeout": "total_timeout",
+    "download_timeout": "total_timeout",
+    "handle_httpstatus_list": "handle_statuses",
+    "verify": "verify_tls",
+    "verify_ssl": "verify_tls",
+    "allow_redirects": "max_redirects",
+    "retries": "retry_attempts",
+    "max_retries": "retry_attempts",
+}
+"""What people give a request, and the setting that does it."""
 
 ARGUMENTS = ("url callback method headers body cookies meta cb_kwargs priority dont_filter errback").split()
 
 
+def check_headers(headers: Mapping[str, str], body: bytes | None, url: str) -> None:
+    """Raises RequestError for what a server may take for the end of this request, or the beginning of another one."""
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise RequestError(f"{name!r:.80} is no name of a header, for {url}; letters, digits and - make one")
+        if _BROKEN.search(value):
+            raise RequestError(f"header {name} of {url} has a line break or NUL in it; take it out")
+        lower = name.lower()
+        if lower == "transfer-encoding":
+            raise RequestError(f"header {name} of {url} is not yours to give: a body is sent with its length")
+        if lower == "content-length" and value.strip() != str(len(body or b"")):
+            raise RequestError(
+                f"header {name} of {url} says {value!r:.40}, and the body has {len(body or b'')} bytes; leave it out"
+            )
+
+
+def may_repeat(method: str, options: Mapping[str, Any] | None, unsafe: bool) -> bool:
+    """Whether a request that was sent, and perhaps done, may be sent again; ``unsafe`` is what the settings say."""
+    asked = options.get("resend") if options is not None else None
+    return bool(asked) if asked is not None else unsafe or method in IDEMPOTENT
+
+
 def check_options(options: Mapping[str, Any], url: str) -> dict[str, Any] | None:
     """Those that are given. Raises RequestError for an unknown one, or one of the wrong type."""
+    if isinstance(options.get("stream_to"), os.PathLike):
+        options = {**options, "stream_to": os.fspath(options["stream_to"])}
     for name, value in options.items():
         if name not in OPTIONS:
             if name in ELSEWHERE:
                 raise RequestError(f"Request for {url} takes no {name}; write {ELSEWHERE[name]}")
+            if name in NAMES:
+                raise RequestError(f"Request for {url} takes no {name}; it is a setting of the crawl")
+            if name in ALMOST:
+                raise RequestError(f"Request for {url} takes no {name}; {ALMOST[name]} is a setting of the crawl")
             near = difflib.get_close_matches(name, [*OPTIONS, *ARGUMENTS], n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(OPTIONS)}"
             raise RequestError(f"Request for {url} knows no argument {name!r}; {hint}")
         if value is not None and not isinstance(options[name], OPTIONS[name]):
             shown = "" if name in ("auth", "proxy") else f": {value!r:.80}"  # secrets
-            raise RequestError(f"{name} of {url} must be a {OPTIONS[name]}{shown}")
+            raise RequestError(f"{name} of {url} must be {_WORDS[OPTIONS[name]]}{shown}")
         if name == "auth" and value is not None:
             try:
                 authorization(value)

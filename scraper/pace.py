@@ -12,9 +12,14 @@ FIRST_DELAY = (0.05, 2.0)
 which is half the rate of one request after the other."""
 MOST_DELAY = 60.0
 """Where its doubling ends."""
-RATE = 0.05
+MOST_ALONE = 2.0
+"""Where it ends for pages that alone are left and have failed before: a few that are broken must not keep the end of a
+crawl waiting."""
+RATE = 0.1
 """What each answer adds to the rate while there is a delay, as a part of the rate at the first delay. At twice that
 rate the delay is over, and it is the cap that grows."""
+SLOWLY = 0.01
+"""How much each answer counts in the means on the whole."""
 NOISE = 0.5
 """Seconds of latency that mean nothing: a busy processor of our own must not pass for a slow server."""
 
@@ -22,14 +27,16 @@ NOISE = 0.5
 class Pace:
     """``cap`` (a float, at most ``ceiling``) and ``delay`` (seconds, 0.0: none beyond that of the settings) now."""
 
-    __slots__ = ("cap", "ceiling", "delay", "recent", "since", "usual")
+    __slots__ = ("answers", "cap", "ceiling", "delay", "deviation", "recent", "since", "usual")
 
     def __init__(self, ceiling: int) -> None:
         self.ceiling = ceiling
         self.cap = float(ceiling)
         self.delay = 0.0
         self.since = float("-inf")
-        self.recent = self.usual = -1.0  # mean latency of late, and on the whole; no answer yet
+        self.answers = 0
+        self.recent = self.usual = self.deviation = 0.0
+        """Seconds: mean latency of late, mean on the whole, and mean deviation from that."""
 
     @property
     def is_calm(self) -> bool:
@@ -40,17 +47,18 @@ class Pace:
         """An answer after ``elapsed`` seconds. True when cap or delay may have changed."""
         if now - elapsed < self.since:
             return False
-        usual = self.usual
-        if usual < 0.0:
+        self.answers += 1
+        if self.answers == 1:
             self.recent = self.usual = elapsed
+            self.deviation = elapsed / 2.0
         else:
-            # Down fast and up slowly, so that the usual is that of a host at ease; but a host that became
-            # slower for good is not held down for ever.
-            self.usual = usual + (elapsed - usual) * (0.125 if elapsed < usual else 0.01)
+            # As the time-out of TCP (RFC 6298), with a plain mean at first: pages of two kinds, one quick and one slow,
+            # deviate, and are no trouble. A host that became slower for good is not held down for ever.
+            share = max(1.0 / self.answers, SLOWLY)
+            self.deviation += (abs(elapsed - self.usual) - self.deviation) * share
+            self.usual += (elapsed - self.usual) * share
             self.recent += (elapsed - self.recent) * 0.125
-            if self.recent > NOISE + 2.0 * self.usual and not self.delay:
-                if self.cap <= 1.0:
-                    return False
+            if self.cap > 1.0 and self.recent > NOISE + self.usual + 2.0 * self.deviation:
                 self.recent = self.usual
                 return self._slower(now)
         if self.delay:
@@ -65,23 +73,24 @@ class Pace:
             return int(self.cap) != before
         return False
 
-    def troubled(self, elapsed: float, now: float) -> bool:
-        """Trouble with a request that took ``elapsed`` seconds. True when cap or delay have changed."""
-        return False if now - elapsed < self.since else self._slower(now)
+    def troubled(self, elapsed: float, now: float, alone: bool = False) -> bool:
+        """Trouble with a request that took ``elapsed`` seconds, for a page that has failed before, like all that wait,
+        when ``alone``: that may be all that is wrong. True when cap or delay may have changed."""
+        return False if now - elapsed < self.since else self._slower(now, MOST_ALONE if alone else MOST_DELAY)
 
     def limit(self, ceiling: int) -> None:
         """The settings allow no more than this."""
         self.cap = float(ceiling) if self.cap >= self.ceiling else min(self.cap, float(ceiling))
         self.ceiling = ceiling
 
-    def _slower(self, now: float) -> bool:
+    def _slower(self, now: float, most: float = MOST_DELAY) -> bool:
         self.since = now
         if self.cap > 1.0:
             self.cap = float(max(int(self.cap) // 2, 1))
         else:
-            self.delay = min(max(2.0 * self.delay, self._first_delay()), MOST_DELAY)
+            self.delay = max(self.delay, min(max(2.0 * self.delay, self._first_delay()), most))
         return True
 
     def _first_delay(self) -> float:
         least, most = FIRST_DELAY
-        return min(max(2.0 * self.usual, least), most) if self.usual >= 0.0 else 0.25 * most
+        return min(max(2.0 * self.usual, least), most) if self.answers else 0.25 * most

@@ -101,7 +101,7 @@ async def build_parts(
         settings,
         clock,
         store,
-        learnt=lambda host, seconds: learnt(key(host), seconds),
+        learnt=lambda host, seconds, origin: learnt(key(host), seconds, origin),
         delay=lambda host: throttle.limits(key(host)).delay,
     )
     return Parts(robots, throttle, pool, [robots, *learners], guard.name, group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
@@ -10,6 +11,8 @@ import msgspec
 
 PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 """Kinds of proxies and the ports they have when none is given."""
+
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Proxy(msgspec.Struct, frozen=True):
@@ -49,15 +52,18 @@ def parse_proxy(text: str) -> Proxy:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError:  # its text may hold a part of the password
+    except ValueError:  # its text may hold a part of the password, and so may what stands in the place of the port
+        where = shown if "@" in shown else re.sub(r"(?s):(?!//).*", ":…", shown)
         raise ValueError(
-            f"{shown!r} is not the URL of a proxy; write http://user:password@host:port, / as %2F"
+            f"{where!r} is not the URL of a proxy; write http://user:password@host:port, / as %2F"
         ) from None
     if parts.scheme not in PORTS:
         raise ValueError(f"{shown!r} is not a proxy we know; its URL begins with one of {', '.join(PORTS)}")
     if not host or any(each.isspace() for each in url):
         raise ValueError(f"{shown!r} names no host; write http://host:port")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
+        if "@" in url[url.find("://") + 3 + len(parts.netloc) :]:  # what looks like the host is the user
+            raise ValueError(f"{shown!r} has a '/', '?' or '#' before its '@'; write / as %2F, ? as %3F, # as %23")
         raise ValueError(f"{shown!r} has more than a host and a port; write {parts.scheme}://{host}:{port or 'port'}")
     if port == 0:
         raise ValueError(f"{shown!r} has port 0; give the one that the proxy listens on")
@@ -75,5 +81,5 @@ def hidden(url: str) -> str:
     at = url.rfind("@")
     if at < 0:
         return url
-    scheme, mark, _ = url.partition("://")
-    return f"{scheme + mark if mark else ''}***{url[at:]}"
+    scheme = _SCHEME.match(url[:at])
+    return f"{scheme[0] if scheme else ''}***{url[at:]}"

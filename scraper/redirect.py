@@ -10,8 +10,8 @@ from scraper.response import Response
 from scraper.url import origin_of, resolve
 
 STATUSES = frozenset((301, 302, 303, 307, 308))
-PRIVATE = ("authorization", "cookie", "proxy-authorization", "host")
-"""Headers that are for one origin only."""
+PRIVATE = ("authorization", "cookie", "proxy-authorization", "host", "referer", "origin")
+"""Headers that are for one origin only. (A Referer may hold what stands in a query.)"""
 
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 

@@ -71,20 +71,27 @@ def _found(response: Response) -> Refresh | None:
         nodes = response.tree.tags("meta")
     except NestingError:
         return None
+    known: dict[int, bool] = {}
     for node in nodes:
         attributes = node.attributes
-        if (attributes.get("http-equiv") or "").lower() == "refresh" and not _is_hidden(node):
+        if (attributes.get("http-equiv") or "").lower() == "refresh" and not _is_hidden(node, known):
             found = parse_refresh(attributes.get("content") or "")
             if found is not None:
                 return found
     return None
 
 
-def _is_hidden(node: LexborNode) -> bool:
-    """Whether it is only for readers without scripts, or for scripts."""
+def _is_hidden(node: LexborNode, known: dict[int, bool]) -> bool:
+    """Whether it is only for readers without scripts, or for scripts. ``known`` are the elements looked at before, so
+    that none is twice: a hostile page has thousands, one in another."""
+    path = []
     above = node.parent
-    while above is not None:
+    while above is not None and above.mem_id not in known:
+        path.append(above.mem_id)
         if above.tag in _HIDDEN:
-            return True
+            known[above.mem_id] = True
+            break
         above = above.parent
-    return False
+    hidden = above is not None and known[above.mem_id]
+    known.update(dict.fromkeys(path, hidden))
+    return hidden

@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Literal, Self
 import msgspec
 
 from scraper.errors import RequestError
-from scraper.options import ARGUMENTS, OPTIONS, check_options
-from scraper.url import canonical, fingerprint
+from scraper.options import ARGUMENTS, OPTIONS, check_headers, check_options
+from scraper.theirs import meta_flaw
+from scraper.url import canonical, fingerprint, shown
 
 CallbackRef = str | Callable[..., Any] | None
 """A method name, a method of the spider, or None for ``parse``."""
@@ -31,7 +32,7 @@ class Request:
         url: absolute http(s) URL; kept in canonical form (WHATWG URL, no fragment).
         callback: method of the spider (or its name) that gets the Response; None is ``parse``.
         method: HTTP method, upper-cased.
-        headers: added to the crawl's headers for this request only.
+        headers: added to the crawl's headers for this request only; not those that say where the request ends.
         body: bytes, or str sent as UTF-8.
         cookies: name to value, sent with this request only; False: no cookies at all, and none are kept.
         meta: JSON values carried to the Response (``response.meta``) and across restarts.
@@ -46,7 +47,7 @@ class Request:
         proxy: URL of the proxy for this request; empty for none at all.
         obey_robots: False asks without robots.txt, whatever the setting says; True asks it first.
         nofollow: True for a link that asks not to be followed; with ``obey_nofollow`` it is not.
-        resend: True sends it again, whatever its method, when its reused connection turns out to be closed.
+        resend: True sends it again, whatever its method, when it was sent and no whole answer came; False never does.
         stream_to: a file below the setting ``files`` that the body is written to while it arrives.
         max_body_size: bytes, in place of the setting.
 
@@ -101,10 +102,12 @@ class Request:
         self.method = method.upper()
         self.headers = _pairs(headers, "headers", found) if headers else None
         self.body = body.encode() if isinstance(body, str) else body
+        if self.headers:
+            check_headers(self.headers, self.body, found)
         if cookies is False:  # kept with the options: ``cookies`` are what is sent
             options["cookies"] = cookies
         self.cookies = _pairs(cookies, "cookies", found) if cookies else None
-        self._meta = _named(meta, "meta", found) if meta else None
+        self._meta = _meta(meta, found) if meta else None
         self.cb_kwargs = _named(cb_kwargs, "cb_kwargs", found) if cb_kwargs else None
         self.priority = priority
         self.dont_filter = dont_filter
@@ -191,7 +194,7 @@ class Request:
         )
 
     def __repr__(self) -> str:
-        return f"<{self.method} {self.url}>"
+        return f"<{self.method} {shown(self.url)}>"
 
 
 def link(url: str, callback: CallbackRef = None) -> Request:
@@ -254,7 +257,7 @@ def to_json(request: Request) -> str | None:
         return None
     extra: dict[str, Any] = {}
     if request.method != "GET":
-        extra["method"] = request.method
+        extra["method"] = _checked(request.method, "method", request)
     if request.headers:
         extra["headers"] = _checked(request.headers, "headers", request)
     if request.body:
@@ -262,7 +265,7 @@ def to_json(request: Request) -> str | None:
     if request.cookies:
         extra["cookies"] = _checked(request.cookies, "cookies", request)
     if request._meta:
-        extra["meta"] = _checked(request._meta, "meta", request)
+        extra["meta"] = _checked(_meta(request._meta, request.url), "meta", request)
     if request.cb_kwargs:
         extra["cb_kwargs"] = _checked(request.cb_kwargs, "cb_kwargs", request)
     if request.dont_filter:
@@ -270,7 +273,7 @@ def to_json(request: Request) -> str | None:
     if request.errback:
         extra["errback"] = request.errback
     if request.options:
-        extra["options"] = request.options
+        extra["options"] = _checked(request.options, "options", request)
     if request.salt:
         extra["salt"] = request.salt
     if request.trail:
@@ -298,11 +301,14 @@ def from_json(url: str, callback: str | None, priority: int, depth: int, extra: 
 
 def _pairs(given: Any, what: str, url: str) -> dict[str, str]:
     """Headers or cookies: a copy of the mapping. Raises RequestError when it is none, or not of text."""
+    wrong = f"it is a {type(given).__name__}"
     if isinstance(given, Mapping):
         pairs = dict(given)
         if all(isinstance(each, str) for pair in pairs.items() for each in pair):
             return pairs
-    raise RequestError(f"{what} of {url} must map names to values, all str: {given!r:.200}")
+        name, value = next(pair for pair in pairs.items() if not all(isinstance(each, str) for each in pair))
+        wrong = f"that of {name!r} is a {type(value).__name__}"  # itself it may be a secret
+    raise RequestError(f"{what} of {url} must map names to values, all str: {wrong}")
 
 
 def _named(given: Any, what: str, url: str) -> dict[str, Any]:
@@ -310,6 +316,14 @@ def _named(given: Any, what: str, url: str) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
     raise RequestError(f"{what} of {url} must be a dict: {given!r:.200}")
+
+
+def _meta(given: Any, url: str) -> dict[str, Any]:
+    """Raises RequestError for a key that Scrapy would read."""
+    meta = _named(given, "meta", url)
+    if (flaw := meta_flaw(meta)) is not None:
+        raise RequestError(f"Request for {url}: {flaw}")
+    return meta
 
 
 def _checked(value: Any, what: str, request: Request) -> Any:

@@ -29,7 +29,7 @@ from scraper.page import Seen
 from scraper.request import CallbackRef, Request, link
 from scraper.robots_text import robots_text, sitemaps
 from scraper.selector import Selector, SelectorList, select
-from scraper.url import Resolver, resolve
+from scraper.url import Resolver, resolve, shown
 
 _BASE = re.compile(r"""<base\s(?:[^<>]*?\s)?href\s*=\s*(?:"([^"<>]*)"|'([^'<>]*)'|([^\s<>"']+))""", re.IGNORECASE)
 """A ``<base href>`` in a page that is not parsed."""
@@ -344,7 +344,7 @@ class Response:
         return found
 
     def __repr__(self) -> str:
-        return f"<{self.status} {self.url}>"
+        return f"<{self.status} {shown(self.url)}>"
 
 
 def _says_nofollow(target: Link) -> bool:

@@ -11,7 +11,8 @@ from tenacity.retry import RetryBaseT
 from tenacity.stop import StopBaseT
 from tenacity.wait import WaitBaseT
 
-from scraper.errors import FetchError
+from scraper.errors import BodyCut, FetchError, ReadError
+from scraper.options import may_repeat
 from scraper.page import Lease
 from scraper.settings import Settings
 
@@ -29,6 +30,9 @@ class RetryPolicy:
         wait: tenacity wait strategy, seconds.
         retry: tenacity retry strategy; by default errors that are ``transient``.
         retry_after_max: the longest Retry-After that is obeyed, seconds; it wins over ``wait``.
+        resend_unsafe: also try POST and the like again after they were sent and no whole answer came: they may have
+            done their work. A request's own ``resend`` wins over it. No connection at all, or one of the retry
+            statuses, is another matter: the server has them not, or says that it failed.
     """
 
     def __init__(
@@ -37,14 +41,20 @@ class RetryPolicy:
         wait: WaitBaseT | None = None,
         retry: RetryBaseT | None = None,
         retry_after_max: float = 600.0,
+        resend_unsafe: bool = False,
     ) -> None:
         self.stop: StopBaseT = stop or tenacity.stop_after_attempt(4)
         self.wait: WaitBaseT = wait or tenacity.wait_random_exponential(max=60)
         self.retry: RetryBaseT = retry or tenacity.retry_if_exception(is_transient)
         self.retry_after_max = retry_after_max
+        self.resend_unsafe = resend_unsafe
 
     def delay(self, lease: Lease, error: FetchError, now: float) -> float | None:
         """Seconds until the next attempt, or None to give up."""
+        request = lease.request
+        sent = isinstance(error, ReadError | BodyCut) and not error.unsent
+        if sent and not may_repeat(request.method, request.options, self.resend_unsafe):
+            return None
         state = self._state(lease, error, now)
         if not self.retry(state):
             return None
@@ -73,4 +83,5 @@ def default_policy(settings: Settings) -> RetryPolicy:
         stop=tenacity.stop_after_attempt(settings.retry_attempts),
         wait=tenacity.wait_random_exponential(max=settings.retry_max_wait),
         retry_after_max=settings.retry_after_max,
+        resend_unsafe=settings.resend_unsafe,
     )

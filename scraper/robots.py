@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from scraper.errors import FetchError, Postponed, RobotsDenied, StatusError
+from scraper.errors import ConnectError, FetchError, NoSuchHost, Postponed, ReadError, RobotsDenied, StatusError
+from scraper.log import Logger
 from scraper.page import Note
 from scraper.ports import Clock, Fetcher, Store
 from scraper.request import Request, link
@@ -20,6 +21,8 @@ from scraper.robots_rules import Rules
 from scraper.robots_text import MOST_BYTES, our_token, robots_text
 from scraper.settings import Settings
 from scraper.url import host_of, origin_of, resolve
+
+log = Logger("scraper.robots")
 
 TROUBLED_FOR = 30.0
 """Seconds for which a server that answered 5xx is left alone; doubled each time, as are those of a silent one."""
@@ -39,7 +42,7 @@ class RobotsFetcher:
 
     Args:
         store: keeps answers from one crawl to the next; None: they are not kept.
-        learnt: told (host, seconds) of each Crawl-delay and Request-rate, and 0 when it is gone.
+        learnt: told (host, seconds, origin) of each Crawl-delay and Request-rate, and 0 when it is gone.
         delay: the seconds that must be between two requests to a host. Where it is not 0, robots.txt takes a turn
             of its own: the page that asked for it is postponed, and so is each further hop to the same host.
     """
@@ -50,7 +53,7 @@ class RobotsFetcher:
         settings: Settings,
         clock: Clock,
         store: Store | None = None,
-        learnt: Callable[[str, float], object] = lambda host, seconds: None,
+        learnt: Callable[[str, float, str], object] = lambda host, seconds, origin: None,
         delay: Callable[[str], float] = lambda host: 0.0,
     ) -> None:
         self._inner = inner
@@ -128,10 +131,10 @@ class RobotsFetcher:
             known.paces = True
         if known.rules is not None and known.rules.gap > 0:
             delay = self._delay(host)
-            self._learnt(host, min(known.rules.gap, self._longest_gap))
+            self._learnt(host, min(known.rules.gap, self._longest_gap), origin)
             known.paces = known.paces or self._delay(host) > delay  # this turn was taken before that was known
         elif before is not None and before.rules is not None and before.rules.gap > 0 and known.failure is None:
-            self._learnt(host, 0.0)
+            self._learnt(host, 0.0, origin)
         self._origins.keep(origin, known)
         return known
 
@@ -142,9 +145,15 @@ class RobotsFetcher:
             failures = before.failures if before is not None else 0
             back_off = TROUBLED_FOR if failure.status else self._silent_for
             wait = min(back_off * 2.0 ** min(failures, 30), LONGEST_BACK_OFF)
-            known = Known(self._now() + max(wait, min(failure.retry_after or 0.0, self._longest)))
-            known.failure, known.failures = _bare(failure), failures + 1
-            known.since = before.since if before is not None and failures else self._now()
+            now = self._now()
+            since = before.since if before is not None and failures else now
+            wait = max(wait, min(failure.retry_after or 0.0, self._longest))
+            if now < since + self._patience:  # the last time when patience ends
+                wait = min(wait, since + self._patience - now)
+            known = Known(now + wait)
+            known.failure, known.failures, known.since = _bare(failure), failures + 1, since
+            if failures == 0 and not isinstance(failure, NoSuchHost):
+                log.warning("robots_unavailable", origin=origin, error=str(failure), seconds=round(wait, 1))
             where = failure.request.url if failure.request is not None else origin + "/"
             known.elsewhere = host_of(where) != host_of(origin + "/")
             return known
@@ -194,16 +203,22 @@ class RobotsFetcher:
         left = known.until - self._now()
         lasted = self._now() - known.since
         over = known.failures > 1 and 0 < self._patience <= lasted
-        again = f"it is not asked for again within {left:.0f} s; " if left >= 1 else ""
-        text = (
-            f"{request.url} is not fetched while {origin}/robots.txt cannot be had: {failure}; "
-            + (f"it could not for {lasted:.0f} s, so this page is given up; " if over else again)
-            + "see what ails it, or set obey_robots = false if you may"
-        )
-        if failure.status is None and not known.elsewhere:
-            denied = type(failure)(text, request=request)
+        kind = type(failure) if failure.status is None and not known.elsewhere else RobotsDenied
+        if issubclass(kind, ConnectError | ReadError):  # as its page would have met it
+            at = origin.partition(":")[2] + "/robots.txt"
+            text = str(failure).replace(at, request.url.partition(":")[2]) + " (asked for robots.txt first)"
+            if over:
+                text += f"; this goes on for {lasted:.0f} s, so the page is given up"
         else:
-            denied = RobotsDenied(text, request=request)
+            again = f"it is not asked for again within {left:.0f} s; " if left >= 1 else ""
+            text = (
+                f"{request.url} is not fetched while {origin}/robots.txt cannot be had: {failure}; "
+                + (f"it could not for {lasted:.0f} s, so this page is given up; " if over else again)
+                + "see what ails it, or set obey_robots = false if you may"
+            )
+        denied = kind(text, request=request)
+        denied.unsent = True
+        if kind is RobotsDenied:
             denied.transient = True
         if over:
             denied.transient = False

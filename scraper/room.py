@@ -7,31 +7,45 @@ from types import TracebackType
 
 
 class Room:
-    """``size`` bytes for all places together.
+    """``size`` bytes for all places together, ``share`` of them for those of one owner.
 
     Whoever wants more than is left waits, except the place that is the oldest: it may always grow, so one of them
-    comes to its end whatever the others hold, and no more than ``size`` and one whole body is ever held.
+    comes to its end whatever the others hold. The first ``first`` bytes of each place are given without asking. So no
+    more than ``size``, one whole body and ``first`` for each place is ever held.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, first: int = 0, share: int | None = None) -> None:
         self.left = size
+        self._first = first
+        self._share = size if share is None else share
+        self._held: dict[str, int] = {}
+        """By owner; only of those who have a place that holds something."""
         self._places: dict[Place, None] = {}  # oldest first
         self._waiting: list[asyncio.Future[None]] = []
 
-    def place(self) -> Place:
-        """A ``with`` block around one body."""
-        return Place(self)
+    def place(self, owner: str = "") -> Place:
+        """A ``with`` block around one body of an owner."""
+        return Place(self, owner)
 
     def enter(self, place: Place) -> None:
         self._places[place] = None
 
     def leave(self, place: Place) -> None:
         del self._places[place]
-        self.left += place.held
+        self.take(place, -place.held)
         self._wake()
 
     def may_grow(self, place: Place, size: int) -> bool:
-        return size <= self.left or next(iter(self._places)) is place
+        if place.held + size <= self._first or next(iter(self._places)) is place:
+            return True
+        return size <= self.left and self._held.get(place.owner, 0) + size <= self._share
+
+    def take(self, place: Place, size: int) -> None:
+        place.held += size
+        self.left -= size
+        held = self._held.pop(place.owner, 0) + size
+        if held:
+            self._held[place.owner] = held
 
     async def change(self) -> None:
         """Wait until somebody leaves."""
@@ -49,10 +63,11 @@ class Room:
 class Place:
     """What one body holds; given back at the end of its ``with`` block."""
 
-    __slots__ = ("_room", "held")
+    __slots__ = ("_room", "held", "owner")
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, owner: str) -> None:
         self._room = room
+        self.owner = owner
         self.held = 0
 
     def __enter__(self) -> Place:
@@ -68,5 +83,4 @@ class Place:
         """Hold so many bytes more, when there is room for them."""
         while not self._room.may_grow(self, size):
             await self._room.change()
-        self._room.left -= size
-        self.held += size
+        self._room.take(self, size)

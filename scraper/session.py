@@ -8,6 +8,8 @@ ours takes a fresh one and is counted).
 from __future__ import annotations
 
 import dataclasses
+import os
+import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Coroutine, Iterable, Mapping
@@ -30,6 +32,7 @@ from scraper.errors import Postponed, SettingsError
 from scraper.guard import Guard
 from scraper.ledger import LedgerConnector
 from scraper.log import Logger
+from scraper.options import may_repeat
 from scraper.page import HostLedger
 from scraper.ports import Gate
 from scraper.proxies import Proxies, ProxyFailed
@@ -42,8 +45,6 @@ from scraper.wire import Dropped, Wire
 ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 ACCEPT_ENCODING = "gzip, deflate, br, zstd"
 LONGEST_LINE = 65_536  # bytes of one header; aiohttp's 8,190 refuses real sites
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-"""Methods that may be sent again after a dropped connection (RFC 9110 section 9.2.2)."""
 _AGENT = Settings().user_agent
 _parsed = lru_cache(256)(URL)
 
@@ -75,7 +76,8 @@ class SessionPool:
     Nothing is made before the first request, which must be in a running loop; all others belong to that loop.
     ``resolver`` replaces aiohttp's own (aiodns when installed, else a thread). ``guard`` keeps private addresses out;
     None asks whomever it is told to. ``tls`` checks certificates; by default the authorities are those of the system
-    and of SSL_CERT_FILE. Raises SettingsError for a proxy, an agent or a ``bind_address`` that cannot be.
+    and of SSL_CERT_FILE. Raises SettingsError for a proxy, an agent, a ``bind_address`` or an SSL_CERT_FILE that
+    cannot be.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class SessionPool:
         self._tls = tls
         self._agent = agent(settings)
         self._bind = _address(settings.bind_address)
+        if settings.verify_tls and tls is None:
+            _check_authorities()
         self._proxies = Proxies(settings)
         self._session: aiohttp.ClientSession | None = None
         self._connector: LedgerConnector | None = None
@@ -120,7 +124,7 @@ class SessionPool:
                 return await self._through(proxy, request)
             return await self._ask(request)
         except Dropped as drop:
-            if not self._may_repeat(request):
+            if not may_repeat(request.method, request.options, self._settings.resend_unsafe):
                 raise
             if self.gate is not None and self.gate.waits(host_of(request.url)):
                 raise Postponed(f"{request.url} waits for its turn to be sent again", request=request) from drop
@@ -154,12 +158,6 @@ class SessionPool:
             if self.details is not None:
                 log = Logger("scraper.session")
                 log.info("connections", **dataclasses.asdict(self.details))
-
-    def _may_repeat(self, request: Request) -> bool:
-        asked = request.options.get("resend") if request.options else None
-        if asked is not None:
-            return bool(asked)
-        return request.method in IDEMPOTENT or self._settings.resend_unsafe
 
     async def _through(self, proxy: Proxy, request: Request, **options: Any) -> Answer:
         """Ask through a proxy; what is the proxy's own failure is a ProxyFailed, and it rests."""
@@ -268,10 +266,22 @@ def is_anonymous(settings: Settings) -> bool:
 
 
 def _address(text: str | None) -> str | None:
+    if not text:
+        return None
     try:
-        return str(ip_address(text)) if text else None
-    except ValueError:
-        raise SettingsError(f"bind_address: {text!r} is not an IP address of this machine") from None
+        address = ip_address(text)
+        with socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6) as probe:
+            probe.bind((str(address), 0))
+    except (ValueError, OSError) as error:
+        why = f": {error.strerror}" if isinstance(error, OSError) else ""
+        raise SettingsError(f"bind_address: {text!r} is not an IP address of this machine{why}") from None
+    return str(address)
+
+
+def _check_authorities() -> None:
+    """OpenSSL passes over a file that is not there, and every certificate would be found untrusted."""
+    if (file := os.environ.get("SSL_CERT_FILE")) and not os.path.isfile(file):
+        raise SettingsError(f"SSL_CERT_FILE is {file!r}, and there is no such file; mend or unset that variable")
 
 
 def _authorized(url: str, headers: Mapping[str, str] | None) -> tuple[str, Mapping[str, str] | None]:

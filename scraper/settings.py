@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from scraper.errors import SettingsError
+from scraper.setting_words import described, meaning_flaw, rules_flaw
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -30,8 +31,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What is different for some hosts; what is None is as for all others.
 
     ``cap``: requests at once; ``delay``: seconds between their starts, ``jitter`` its random stretch;
-    ``verify_tls``: False takes any certificate; ``auth``: ``user:password`` (Basic, RFC 7617) or ``Bearer <token>``
-    (RFC 6750), sent to these hosts and to no other.
+    ``verify_tls``: False takes any certificate; ``auth``: ``user:password`` (Basic, RFC 7617) or ``<scheme>
+    <credentials>`` such as ``Bearer …``, sent to these hosts and to no other.
     """
 
     cap: Positive | None = None
@@ -117,8 +118,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def most_at_once(self) -> int:
-        """Requests at once when some hang: the place of one that takes long is lent to another."""
-        return 4 * self.concurrency
+        """Requests at once when some hang: the place of one that takes long is lent to another, unless it is the
+        only one."""
+        return 4 * self.concurrency if self.concurrency > 1 else 1
 
     @property
     def most_per_host(self) -> int:
@@ -205,7 +207,7 @@ def convert(name: str, value: Any, source: str) -> Any:
     """``value`` as the type of setting ``name``. Raises SettingsError that names ``source``."""
     if name not in NAMES:
         raise SettingsError(unknown(name, source))
-    given, wanted = value, Settings.__annotations__[name]
+    given = value
     try:
         if isinstance(value, os.PathLike):
             value = os.fspath(value)
@@ -213,12 +215,17 @@ def convert(name: str, value: Any, source: str) -> Any:
             value = _from_text(name, value)
         if name in _LISTS and isinstance(value, int | float):
             value = [value]
-        return msgspec.convert(value, _TYPES[name], strict=False)
+        found = msgspec.convert(value, _TYPES[name], strict=False)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        if name in _TIMES:
-            wanted = "a time: give seconds, or such as 90s, 50m, 1h30m"
-        shown = "what is given" if name in _SECRET else repr(given)
-        raise SettingsError(f"setting {name} from {source}: {shown} is not {wanted} ({error})") from error
+        flaw = rules_flaw(value, Host) if name == "hosts" else None
+        if flaw is None:
+            shown = "what is given" if name in _SECRET else repr(given)
+            more = "" if isinstance(error, msgspec.ValidationError) else f" ({error})"
+            flaw = f"{shown} is not {described(_TYPES[name])}{more}"
+        raise SettingsError(f"setting {name} from {source}: {flaw}") from None  # its cause may show a secret
+    if (flaw := meaning_flaw(name, found)) is not None:
+        raise SettingsError(f"setting {name} from {source}: {flaw}")
+    return found
 
 
 def unknown(name: str, source: str) -> str:
@@ -239,7 +246,7 @@ _LISTS = frozenset(field.name for field in msgspec.structs.fields(Settings) if i
 
 _TIMES = frozenset(name for name, kind in Settings.__annotations__.items() if kind in ("Seconds", "SomeSeconds"))
 
-_SECRET = frozenset(("auth", "hosts", "proxy", "proxies"))
+_SECRET = frozenset(("auth", "headers", "hosts", "proxy", "proxies"))
 """What may hold a password: not to be shown in a message."""
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)

@@ -8,6 +8,7 @@ import random
 
 from scraper.page import HostLimits, Lease
 
+IN_TROUBLE = frozenset(("paused", "slowed"))
 WARM, COLD, MORE, TIMED, NOWHERE = range(5)
 WORTH = 8
 """Requests that a host must have had for each connection beside its first: a small host gets by with one,"""
@@ -75,12 +76,18 @@ class Slot:
             f"open={self.open} ready_at={self.ready_at:.3f}>"
         )
 
-    def pop_probe(self) -> Lease:
-        """The lease to probe a paused host with: of the pages that have not failed before, if there are any. Those that
-        have may be all that is wrong with it."""
-        entry = min(self.queue, key=lambda entry: (entry[4].attempt > 1, entry))
-        self.queue.remove(entry)
-        heapq.heapify(self.queue)
+    def pop(self) -> Lease:
+        """The lease to ask for next. Of a host in trouble, one of the pages that have not failed before, if there are
+        any: those that have may be all that is wrong with it. And to probe it, any of them, for those that come first
+        may be of one kind."""
+        queue, state = self.queue, self.limits.state
+        if state not in IN_TROUBLE or (state == "slowed" and queue[0][4].attempt == 1):
+            return heapq.heappop(queue)[4]
+        entry = min(queue, key=lambda entry: (entry[4].attempt > 1, entry))  # those that were probes come last anyway
+        if state == "paused":
+            entry = random.choice([each for each in queue if _is_like(each[4], entry[4])])
+        queue.remove(entry)
+        heapq.heapify(queue)
         return entry[4]
 
     def start(self, now: float) -> None:
@@ -103,6 +110,8 @@ class Slot:
                 self.started = now
                 self.emptying = self.in_flight > 0
             self.space()
+        if limits.state == "down":
+            self.ready_at = now  # its pages are not asked for any more, only told
 
     def find_place(self, now: float, keepalive: float, patience: float, worth: float) -> int:
         """Where it belongs now; for TIMED, ``timed_at`` says until when."""
@@ -128,3 +137,8 @@ class Slot:
         self.timed_at = self.short_since + patience
         earned = self.in_flight <= self.served // worth
         return MORE if earned or self.timed_at <= now else TIMED
+
+
+def _is_like(lease: Lease, other: Lease) -> bool:
+    """Whether it has been asked for as often."""
+    return lease.after == other.after and (lease.attempt > 1) == (other.attempt > 1)

@@ -11,19 +11,11 @@ from scraper.item import snake
 from scraper.log import Logger
 from scraper.ports import RetryPolicy
 from scraper.request import CallbackRef, Request
+from scraper.settings import NAMES, SCRAPY_NAMES
+from scraper.theirs import ATTRIBUTES
 
 if TYPE_CHECKING:
     from scraper.response import Response
-
-
-NOT_READ = (
-    ("custom_settings", "settings"),
-    ("start_requests", "start"),
-    ("start_url", "start_urls"),
-    ("allowed_domain", "allowed_domains"),
-    ("expects", "expect"),
-)
-"""What people write, and what they mean."""
 
 
 class Spider:
@@ -49,9 +41,9 @@ class Spider:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = snake(cls.__name__)
-        for theirs, ours in NOT_READ:
-            if theirs in cls.__dict__:
-                raise SpiderError(f"{cls.__name__}.{theirs} would not be read; here it is called {ours!r}")
+        for name, value in cls.__dict__.items():
+            if (flaw := _unread(name, value)) is not None:
+                raise SpiderError(f"{cls.__name__}.{name} would not be read; {flaw}")
 
     @property
     def logger(self) -> Logger:
@@ -78,6 +70,20 @@ class Spider:
 
     def closed(self, report: Any) -> Any:
         """Called once with the report when the crawl has ended; may be async."""
+
+
+def _unread(name: str, value: Any) -> str | None:
+    """What to write in place of an attribute that looks as if it did something; None for all others.
+
+    What is called or computed (a method, a property, a class) is the spider's own.
+    """
+    own = callable(value) or hasattr(type(value), "__get__")
+    if name in ATTRIBUTES and (not own or name == "start_requests"):
+        return ATTRIBUTES[name]
+    setting = name if name in NAMES else SCRAPY_NAMES.get(name.upper())
+    if setting is None or own:
+        return None
+    return f"put it into settings = {{{setting!r}: …}}, or call it something else when it is the spider's own"
 
 
 def callback_name(spider: Spider, callback: CallbackRef, what: str = "callback") -> str | None:

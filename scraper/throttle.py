@@ -14,16 +14,24 @@ from msgspec import Struct
 from scraper.breaker import Breaker, fails
 from scraper.errors import BodyCut, ConnectTimeout, FetchError, ReadError, RobotsDenied
 from scraper.grouping import host_limits, strictest
+from scraper.log import Logger
 from scraper.pace import Pace
 from scraper.page import Down, HostLimits, Note, Seen
 from scraper.ports import Clock
 from scraper.settings import Settings
+
+log = Logger("scraper.throttle")
 
 KIND = "throttle"
 KEPT_FOR = 24 * 3600.0
 """Seconds after which a penalty is forgotten that nobody has come back for."""
 MOST_KNOWN = 10_000
 """Slots that are remembered; past that those go first of which there is nothing to say."""
+MOST_GAPS = 100
+"""Origins of one slot whose robots.txt asks for a gap."""
+TOLD_EVERY = 60.0
+"""Seconds in which it is said once of a host that it is slowed: one that is always at its limit is, and is not."""
+NEVER = float("-inf")
 BUSY = frozenset((429, 503))
 """Statuses by which a server says that it is asked too much."""
 
@@ -41,29 +49,49 @@ class Penalty(Struct, omit_defaults=True):
 
 
 class _Known:
-    """One slot: what the settings say (``base``), what robots.txt says (``learnt``), and how it has done."""
+    """One slot: what the settings say (``base``), what robots.txt says (``gaps``), and how it has done."""
 
-    __slots__ = ("base", "breaker", "learnt", "limits", "noted", "pace", "resting")
+    __slots__ = ("alone", "base", "breaker", "gaps", "limits", "noted", "pace", "resting", "told")
 
     def __init__(self, base: HostLimits, settings: Settings, adaptive: bool) -> None:
         self.base = self.limits = base
-        self.learnt = 0.0
+        self.gaps: dict[str, float] = {}
+        """What robots.txt asks for, by origin."""
+        self.alone = False
+        """The failure that comes next is of a page that has failed before, like all that wait."""
+        self.told = NEVER
+        """When it was last said that it is slowed."""
         self.pace = Pace(base.cap) if adaptive else None
         self.breaker = Breaker(settings)
         self.resting = 0.0
         """Until when it rests, monotonic; 0.0: it has not been told to."""
         self.noted: bytes | None = None
 
+    @property
+    def gap(self) -> float:
+        """The longest gap that a robots.txt asks for."""
+        return max(self.gaps.values(), default=0.0)
+
+    def learn(self, origin: str, seconds: float) -> bool:
+        """Whether ``gap`` is another now."""
+        before = self.gap
+        self.gaps.pop(origin, None)
+        if seconds:
+            if len(self.gaps) >= MOST_GAPS:  # the shortest says the least
+                del self.gaps[min(self.gaps, key=lambda each: self.gaps[each])]
+            self.gaps[origin] = seconds
+        return self.gap != before
+
     def refresh(self) -> None:
         """The limits, from all that is known."""
         base, pace, breaker = self.base, self.pace, self.breaker
-        cap, delay, state = base.cap, max(base.delay, self.learnt), ""
+        cap, delay, state = base.cap, max(base.delay, self.gap), ""
         if pace is not None and not pace.is_calm:
             cap, delay, state = int(pace.cap), max(delay, pace.delay), "slowed"
         if breaker.down:  # nobody is asked any more: its pages only have to be told
             cap, delay, state = base.cap, 0.0, "down"
         elif breaker.open:
-            cap, state = 1, "paused"
+            cap, delay, state = 1, max(base.delay, self.gap), "paused"  # a pause is slow enough
         self.limits = HostLimits(cap, delay, base.jitter, state)
 
 
@@ -108,11 +136,12 @@ class FixedThrottle:
                 if not self.adaptive:
                     return 0.0
                 known = self._know(host)
+            known.alone = False
             if known.breaker.failures and known.breaker.answered():
                 self._down.pop(host, None)
                 self._touch(host, known)
             if known.pace is not None and known.pace.answered(seen.elapsed, now):
-                self._touch(host, known)
+                self._touch(host, known, now)
             return 0.0
         if error is None and status is None:
             return 0.0  # nothing was seen: a fetcher broke its word, or the crawl stops
@@ -121,7 +150,10 @@ class FixedThrottle:
     def forgive(self, host: str) -> None:
         """Its failures so far are forgotten, and a pause ends."""
         known = self._known.get(host)
-        if known is not None and known.breaker.failures and not known.breaker.down and known.breaker.answered():
+        if known is None:
+            return
+        known.alone = True
+        if known.breaker.failures and not known.breaker.down and known.breaker.answered():
             known.resting = 0.0
             self._touch(host, known)
 
@@ -145,16 +177,14 @@ class FixedThrottle:
 
     # -- what others tell
 
-    def learnt(self, host: str, seconds: float) -> None:
-        """robots.txt of the host asks for this gap between requests (0: for none)."""
+    def learnt(self, host: str, seconds: float, origin: str = "") -> None:
+        """robots.txt of one origin of the slot asks for this gap between requests (0: for none). The longest counts."""
         known = self._known.get(host)
         if known is None:
             if not seconds:
                 return
             known = self._know(host)
-        gap = max(known.learnt, seconds) if self._settings.slot_by != "host" else seconds
-        if gap != known.learnt:
-            known.learnt = gap
+        if known.learn(origin, seconds):
             known.refresh()
             self.changed(host)
 
@@ -164,9 +194,11 @@ class FixedThrottle:
         alone = self._known.get(host)
         own = host_limits(host, self._settings.hosts, self._limits)
         base = strictest(known.base, own)
-        gap = max(known.learnt, alone.learnt if alone is not None else 0.0)
-        if (base, gap) != (known.base, known.learnt):
-            known.base, known.learnt = base, gap
+        longer = False
+        for origin, gap in alone.gaps.items() if alone is not None and alone is not known else ():
+            longer = known.learn(origin, gap) or longer
+        if base != known.base or longer:
+            known.base = base
             if known.pace is not None:
                 known.pace.limit(base.cap)
             known.refresh()
@@ -238,37 +270,61 @@ class FixedThrottle:
         status = error.status if error is not None else seen.status
         wait = seen.retry_after
         if wait is None and error is not None:
-            # Without a status it is robots.txt that says when: until then no page of the host can be asked for.
-            wait = error.retry_after if status in BUSY or status is None or isinstance(error, RobotsDenied) else None
+            # A robots.txt in trouble says when it may be asked for: until then no page of the host can be. One that
+            # cannot be reached is the host that cannot be: its breaker is for that.
+            wait = error.retry_after if status in BUSY or isinstance(error, RobotsDenied) else None
         rest = min(max(wait, 0.0), self._longest) if wait is not None else 0.0
         breaker, pace = known.breaker, known.pace
+        alone, known.alone = known.alone, False
         if fails(error, status):
             words = str(error) if error is not None else f"it answered {status}"
             rest = max(rest, breaker.failed(now, seen.elapsed, words))
             if breaker.down:
                 self._down[host] = Down(breaker.since, breaker.words)
+            if breaker.down:
+                known.resting = rest = 0.0  # its pages only have to be told
             if breaker.open:
-                self._touch(host, known)
+                self._touch(host, known, now)
         elif status is not None and breaker.failures and breaker.answered():
             self._down.pop(host, None)
             self._touch(host, known)
-        if pace is not None:
+        if pace is not None and not breaker.open:
             if status in BUSY or isinstance(error, ConnectTimeout | ReadError | BodyCut):
-                changed = pace.troubled(seen.elapsed, now)
+                began = status is not None and status not in BUSY  # it answered: that may be this page's trouble only
+                changed = pace.troubled(seen.elapsed, now, alone or began)
             else:
-                changed = status is not None and pace.answered(seen.elapsed, now)
+                changed = status is not None and status < 500 and pace.answered(seen.elapsed, now)
             if changed:
-                self._touch(host, known)
+                self._touch(host, known, now)
         return self._rested(host, known, rest, now) if rest else 0.0
 
     def _rested(self, host: str, known: _Known, rest: float, now: float) -> float:
         known.resting = max(known.resting, now + rest)
-        self._touch(host, known)
+        self._touch(host, known, now)
         return rest
 
-    def _touch(self, key: str, known: _Known) -> None:
+    def _touch(self, key: str, known: _Known, now: float = NEVER) -> None:
+        before = known.limits.state
         known.refresh()
         self._dirty.add(key)
+        if known.limits.state != before:
+            self._tell(key, known, before, now)
+
+    def _tell(self, key: str, known: _Known, before: str, now: float) -> None:
+        """Into the log, once for each change."""
+        limits, breaker = known.limits, known.breaker
+        words = breaker.words[:500]
+        if limits.state == "paused":
+            pause = round(breaker.pause, 1)
+            log.warning("host_paused", host=key, seconds=pause, failures=breaker.failures, error=words)
+        elif limits.state == "down":
+            silent = round(now - breaker.since, 1)
+            log.warning("host_down", host=key, seconds=silent, failures=breaker.failures, error=words)
+        elif before in ("paused", "down"):
+            log.info("host_back", host=key)
+        elif limits.state == "slowed" and now - known.told >= TOLD_EVERY:
+            known.told = now
+            log.info("host_slowed", host=key, cap=limits.cap, delay=round(limits.delay, 3))
 
     def _note(self, key: str, known: _Known, now: float, date: float) -> Note | None:
         """The note of a slot if it is another than before; one without a value when there is nothing to say now."""

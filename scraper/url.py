@@ -29,9 +29,11 @@ __all__ = [
     "origin_of",
     "repeats",
     "resolve",
+    "shown",
 ]
 
 _PUNYCODE = re.compile("xn--", re.IGNORECASE)
+_USERINFO = re.compile(r"(?<![^\s:'\"(<])//(?!\*\*\*@)[^\s/?#\\\"<>]*@")
 _STAND_IN = "xn0in0place0of0punycode0"
 _AUTHORITY = re.compile(
     r"[\t\n\f\r ]*(?:https?:)?//(?:[^/?#\\]*@)?"
@@ -124,6 +126,11 @@ def origin_of(url: str) -> str:
     """``scheme://host[:port]`` of a canonical URL, without user name and password."""
     scheme, _, authority, *_ = url.split("/", 3)
     return f"{scheme}//{authority.rpartition('@')[2]}"
+
+
+def shown(text: str) -> str:
+    """A URL, or a text with URLs in it, without user names and passwords: for errors, logs and whoever looks on."""
+    return _USERINFO.sub("//", text) if "@" in text else text
 
 
 def name_of(host: str) -> str:

@@ -28,6 +28,7 @@ from scraper.robots_text import our_token
 from scraper.scope import Scope
 from scraper.settings import Settings
 from scraper.spider import Spider
+from scraper.url import shown
 
 log = Logger("scraper.engine")
 
@@ -229,8 +230,8 @@ class Visitor:
     def _broken(self, lease: Lease, seen: Seen, error: BaseException) -> Dead:
         """Spider code raised: the page is dead and its traceback kept; the crawl goes on."""
         reason = error.reason if isinstance(error, ParseError | FetchError | CallbackError) else "callback"
-        words = _words(error)
-        trace = "".join(traceback.format_exception(error))
+        words = shown(_words(error))
+        trace = shown("".join(traceback.format_exception(error)))
         frames = traceback.extract_tb(error.__traceback__)
         at = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         log.error("callback_failed", url=lease.request.url, error=words, at=at)

@@ -22,6 +22,7 @@ from scraper.page import HostLedger
 
 COUNTS = tuple(name for name in HostLedger.__struct_fields__ if name not in ("host", "peak"))
 _NEW, _ASKED, _ANSWERED = range(3)
+READ_AT_ONCE = 64 * 1024
 MOST_INTERIM = 20
 """Answers of 100 to 199 before the one that counts; a flood of them would keep the loop busy with nothing else."""
 _KEPT = re.compile(r"\b(timeout|max)\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
@@ -78,6 +79,13 @@ class Wire(ResponseHandler):
         self._single = single
         self._by_peer = self._lost = False
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if hasattr(transport, "max_size"):
+            # asyncio makes room for 256 KiB with each read, and shrinks that to the few that came. Where such a piece
+            # lies on top of the heap, malloc gives it back to the system and takes it anew, each time.
+            transport.max_size = READ_AT_ONCE
+
     def ask(self) -> None:
         """A request is put on this connection."""
         self._state = _ASKED
@@ -91,7 +99,7 @@ class Wire(ResponseHandler):
                 self._state = _ANSWERED
                 if self.served == 1 and (said := data[0].headers.get(hdrs.KEEP_ALIVE)) is not None:
                     self._learn(said)
-                if self.served == self._most or not self.keeps:
+                if self.served == self._most:
                     self._single = True  # we end it, before the server does
                     self._should_close = True
             elif self._interim == MOST_INTERIM or data[0].code < 100 or data[0].code == 101:

@@ -1,12 +1,14 @@
 """Workers: as many as ``concurrency``, and one more for each visit that hangs.
 
-A visit that takes longer than ``LENT_AFTER`` lends its place: another worker begins, so that hosts that are slow or
-stuck take nothing from the others. As the places come back, the surplus leaves.
+A visit that takes longer than ``LENT_AFTER`` to a host that has not answered yet, or than ``HANGS_AFTER`` to any, lends
+its place: another worker begins, so that hosts that are stuck take nothing from the others. As the places come back,
+the surplus leaves. A single worker stays alone: one request at once is what was asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any
@@ -15,7 +17,8 @@ from scraper.page import Lease
 from scraper.ports import Clock, Timer
 
 LENT_AFTER = 2.0
-"""Seconds of a visit after which somebody else may use its place."""
+HANGS_AFTER = 10.0
+"""Seconds of a visit after which somebody else may use its place: of a host that has not answered yet, and of any."""
 
 
 class Workers:
@@ -23,6 +26,7 @@ class Workers:
     usual: workers while no visit hangs.
     most: workers at any time.
     work: one of them, by its number; a number is used again once its worker has left.
+    silent: whether the host of a lease has not answered yet.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class Workers:
         most: int,
         clock: Clock,
         work: Callable[[int], Coroutine[Any, Any, None]],
+        silent: Callable[[Lease], bool],
     ) -> None:
         self.visiting: dict[int, Lease] = {}
         """What each worker visits, the visits that began first before the others."""
@@ -38,6 +43,7 @@ class Workers:
         self._most = most
         self._clock = clock
         self._work = work
+        self._silent = silent
         self._begun: dict[int, float] = {}
         self._lent: set[int] = set()
         self.cancelled = False
@@ -60,8 +66,8 @@ class Workers:
         """A visit begins."""
         self.visiting[number] = lease
         self._begun[number] = self._clock.monotonic()
-        if self._timer is None:
-            self._timer = self._clock.call_at(self._begun[number] + LENT_AFTER, self._look)
+        if self._timer is None and self._most > self._usual:
+            self._arm(self._begun[number] + LENT_AFTER)
 
     def ends(self, number: int) -> None:
         """Its visit is over. If its place was lent it comes back: whoever is one too many leaves after a visit, so
@@ -100,14 +106,22 @@ class Workers:
     def _look(self) -> None:
         """Lend the places of visits that hang; come back when the next would."""
         self._timer = None
-        late = self._clock.monotonic() - LENT_AFTER
-        for number in self.visiting:
+        now, again = self._clock.monotonic(), math.inf
+        for number, lease in self.visiting.items():
             begun = self._begun[number]
-            if begun > late:
-                self._timer = self._clock.call_at(begun + LENT_AFTER, self._look)
+            if now < begun + LENT_AFTER:
+                again = min(again, begun + LENT_AFTER)
                 break
-            self._lent.add(number)
+            if now >= begun + HANGS_AFTER or self._silent(lease):
+                self._lent.add(number)
+            elif number not in self._lent:
+                again = min(again, begun + HANGS_AFTER)
+        if again < math.inf:
+            self._arm(again)
         self._fill()
+
+    def _arm(self, when: float) -> None:
+        self._timer = self._clock.call_at(when, self._look)
 
     def _fill(self) -> None:
         if self._group is None:

@@ -60,7 +60,7 @@ class Robots:
         await self.pool.close()
         await self.server.__aexit__()
 
-    def learn(self, host: str, seconds: float) -> None:
+    def learn(self, host: str, seconds: float, origin: str) -> None:
         self.learnt.append((host, seconds))
         self.delay = max(self.delay, seconds)
 

@@ -31,6 +31,9 @@ def end(self: Spider, response: Any) -> None:
         (":", "Basic Og=="),
         ("Bearer mF_9.B5f-4.1JqM", "Bearer mF_9.B5f-4.1JqM"),
         ("bearer  x ", "Bearer x"),
+        ("Token abc", "Token abc"),
+        ("ApiKey  id:key ", "ApiKey id:key"),
+        ("a:b c d:e", basic("a:b c d:e")),
     ],
 )
 def test_what_is_sent(auth: str, header: str) -> None:
@@ -38,21 +41,23 @@ def test_what_is_sent(auth: str, header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "auth", ["s3cret", "", "Bearer", "Bearer ", "Bearer s3cret\r\nX: y", "s3cret:\n", "Token s3cret"]
+    "auth", ["s3cret", "", "Bearer", "Bearer ", "Bearer s3cret\r\nX: y", "s3cret:\n", "Token s3crét"]
 )
 def test_what_is_none_is_refused_and_not_shown(auth: str) -> None:
-    with pytest.raises(RequestError, match=r"auth of http://h\.test/ must be 'user:password'") as by_request:
+    with pytest.raises(
+        RequestError, match=r"auth of http://h\.test/ must be 'user:password', or a scheme"
+    ) as by_request:
         Request("http://h.test/", auth=auth)
     with pytest.raises(SettingsError, match="setting auth must be 'user:password'") as by_setting:
         HostAuth(auth, {}, ["http://h.test/"], ())
     with pytest.raises(SettingsError, match=r"auth of hosts\['h.test'\] must be") as by_host:
         HostAuth(None, {"h.test": Host(auth=auth)}, [], ())
     for caught in (by_request, by_setting, by_host):
-        assert "s3cret" not in str(caught.value) and caught.value.__suppress_context__
+        assert "s3cr" not in str(caught.value) and caught.value.__suppress_context__
 
 
 def test_a_value_of_the_wrong_type_is_not_shown() -> None:
-    with pytest.raises(RequestError, match=r"auth of http://h\.test/ must be a <class 'str'>$"):
+    with pytest.raises(RequestError, match=r"auth of http://h\.test/ must be text$"):
         Request("http://h.test/", auth=("ann", "s3cret"))
     with pytest.raises(SettingsError) as caught:
         load({"hosts": {"h.test": {"auth": "ann:s3cret", "cap": "x"}}}, environment={})
@@ -86,6 +91,15 @@ def test_to_whom_the_settings_go(url: str, header: str | None) -> None:
     }
     auth = HostAuth("a:setting", hosts, ["https://www.example.org/a"], ("shop.test",))
     assert [auth.header(url), auth.header(url)] == [header, header]
+
+
+def test_what_is_for_a_host_of_https_does_not_go_over_http() -> None:
+    hosts = {"*.shop.test": Host(auth="Bearer s"), "api.test": Host(auth="Bearer a"), "h.test": Host(auth="Bearer h")}
+    auth = HostAuth(None, hosts, ["https://www.shop.test/", "http://h.test/", "https://h.test/"], ())
+    assert auth.header("https://api.shop.test/") == "Bearer s"
+    assert auth.header("http://www.shop.test/") is auth.header("http://www.shop.test:8080/") is None
+    assert auth.header("http://h.test:81/") == "Bearer h"
+    assert auth.header("http://api.test/") == "Bearer a"  # nothing says that it is one of https
 
 
 def test_a_start_over_http_allows_http() -> None:

@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from scraper import content
 from scraper.content import essence, kind_of
 from scraper.errors import ContentError, ParseError
 from scraper.response import Response
@@ -44,6 +45,12 @@ XHTML = b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "x" "y"><html xmlns="http:/
 )
 def test_the_essence_of_a_header(header, found):
     assert essence(header) == found
+
+
+def test_a_long_header_is_read_and_not_remembered():
+    before = content._essence.cache_info().currsize
+    assert essence("Text/HTML; x=" + "a" * 60_000) == "text/html"
+    assert content._essence.cache_info().currsize == before
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import random
 import shutil
 import subprocess
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from scraper import FormRequest, Request
 from scraper.errors import RequestError
+from scraper.formdata import Upload
 from scraper.shell_words import cmd_words, shell_words
 
 URL = "https://h.test/a?b=1"
@@ -173,6 +175,7 @@ def test_arguments_go_before_what_the_command_says() -> None:
 
 def test_secrets_are_shown_only_when_asked_for() -> None:
     headers = {"Authorization": "s3cret", "Proxy-Authorization": "s3cret", "COOKIE": "x=s3cret", "A": "shown"}
+    headers |= dict.fromkeys(("X-Api-Key", "X-CSRF-Token", "client_secret", "X-Auth", "Session-Id"), "s3cret")
     request = Request(
         "http://u:s3cret@h.test/",
         headers=headers,
@@ -183,7 +186,56 @@ def test_secrets_are_shown_only_when_asked_for() -> None:
     command = request.to_curl()
     assert "s3cret" not in command and "s3cret" not in Request("http://h.test/", auth="Bearer s3cret").to_curl()
     assert "A: shown" in command and "***@h.test" in command
-    assert request.to_curl(secrets=True).count("s3cret") == 7 - 0
+    assert request.to_curl(secrets=True).count("s3cret") == 12
+
+
+@pytest.mark.parametrize(
+    ("auth", "words"),
+    [
+        ("a:s3cret b", "-u 'a:s3cret b'"),
+        ("bearer  s3cret", "--oauth2-bearer s3cret"),
+        ("Token s3cret", "-H 'Authorization: Token s3cret'"),
+    ],
+)
+def test_credentials_of_any_scheme(auth: str, words: str) -> None:
+    request = Request(URL, auth=auth)
+    assert request.to_curl(secrets=True) == f"curl '{URL}' {words}"
+    assert "s3cret" not in request.to_curl() and "***" in request.to_curl()
+
+
+def test_a_user_with_a_space_is_no_scheme() -> None:
+    request = read(f"curl -u 'ann lee:pw' {URL}")
+    assert request.options == {"auth": f"Basic {b64encode(b'ann lee:pw').decode()}"}
+
+
+@pytest.mark.parametrize("kind", ["text/plain\r\nX: y", "text/plain\nX: y"])
+def test_a_type_with_a_line_break_is_refused(kind: str) -> None:
+    with pytest.raises(RequestError, match=r"the content type .* of a file is none"):
+        read(f"curl {URL} -F $'a=b;type={kind}'")
+    with pytest.raises(RequestError, match=r"the content type .* is none"):
+        FormRequest(URL, files={"a": Upload("a", b"b", kind)})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "'\ud800'", "-d '\ud800'", "-H 'a: \udcff'", "-X '\udcff'", "-x '\udcff'", "-u '\udcff'", "-A '\ud800'",
+        "--oauth2-bearer '\udcff'", "--url-query '\udcffa=b'", "-x h:1 -U '\udcff:b'", "-F 'a=\udcff'", "-b 'a=\udcff'",
+        "-X $'\\xff'", "-H $'a: \\xff'",
+    ],
+)  # fmt: skip
+def test_text_that_is_none_is_a_request_error(words: str) -> None:
+    with pytest.raises(RequestError):
+        read(f"curl {URL} {words}")
+
+
+@pytest.mark.parametrize(
+    "words", ["-H 'Authorization Bearer s3cret'", "-b s3cret", "-F s3cret", "-x http://u:s3cret/x@h", "-x u:s3cret"]
+)
+def test_an_error_does_not_show_what_may_be_a_secret(words: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read(f"curl {words} {URL}")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_body_with_nul_bytes_fits_on_no_command_line() -> None:
@@ -200,7 +252,7 @@ def some(choose: random.Random) -> Request:
     any_text = "ab '\"\\$`!&;|<>(){}[]*?#~^%=@:,/é😀"
     options: dict[str, Any] = {}
     if choose.random() < 0.3:
-        options["auth"] = choose.choice([f"{text('ab é$', 1)}:{text(any_text)}", f"Bearer {text('abc-._~+/', 1)}"])
+        options["auth"] = choose.choice([f"{text('abé$', 1)}:{text(any_text)}", f"Bearer {text('abc-._~+/', 1)}"])
     if choose.random() < 0.2:
         options["proxy"] = choose.choice(["http://p.test:3128", "socks5://u:p@p.test:1"])
     if choose.random() < 0.5:

@@ -1,8 +1,9 @@
 """What a form sends: the rules of the HTML standard, control by control."""
 
 import pytest
+from steps import lines_of
 
-from scraper import FormRequest, Response
+from scraper import FormRequest, Response, entry_list
 from scraper.errors import ParseError
 from scraper.form_choice import choose
 from scraper.formdata import NO_FILE
@@ -70,6 +71,9 @@ def sent(html: str, **which: object) -> Sent:
         ("<fieldset disabled><legend><fieldset disabled><input name=a></fieldset></legend></fieldset>", []),
         ("<fieldset><input name=a></fieldset>", [("a", "")]),
         ("<datalist><input name=a></datalist>", []),
+        ("<div dir=rtl><p dir=x><input name=a dirname=b></p></div>", [("a", ""), ("b", "rtl")]),
+        ("<fieldset disabled><div><legend><input name=a></legend></div></fieldset>", []),
+        ("<fieldset disabled><legend><input name=a></legend><p><fieldset><input name=b>", [("a", "")]),
         # buttons
         ("<button name=a value=1>x</button><input type=submit name=b>", [("a", "1")]),
         ("<input name=x><input type=submit name=a value=1><input type=submit name=b value=2>", [("x", ""), ("a", "1")]),
@@ -109,6 +113,22 @@ def test_they_are_sent_in_the_order_of_the_page() -> None:
 )
 def test_whose_control_it_is(html: str, names: str) -> None:
     assert [name for name, _ in sent(html)] == names.split()
+
+
+@pytest.mark.parametrize(
+    ("around", "control"),
+    [
+        ("<form>{}", "<input name=a value=1 dirname=b>"),
+        ("<form><fieldset disabled><legend>{}", "<button name=a>"),
+        ("<table><form><tr><td>{}", "<input name=a>"),
+    ],
+)
+def test_controls_deep_down_are_not_each_a_walk_to_the_root(around: str, control: str) -> None:
+    html = around.format("<span>" * 1000 + control * 1000)
+    response = page(html)
+    assert response.tree.css("form")
+    steps = lines_of(entry_list, lambda: FormRequest.from_response(response, formcss="form, input"))
+    assert 0 < steps < 300_000  # a walk for each is a million
 
 
 FORMS = """<form name=one action=/1><input name=a></form><form id=two action=/2><p class=x><input name=b></p></form>

@@ -1,6 +1,7 @@
 """The table of foreign exceptions has a line for every class of aiohttp's client."""
 
 import inspect
+import re
 import ssl
 
 import aiohttp
@@ -68,7 +69,7 @@ def test_each_line_makes_an_error_that_says_where(
     assert URL in str(found)
     assert found.request is request
     assert found.status == 200
-    assert "{" not in str(found)
+    assert not re.search(r"\{\w", str(found))
 
 
 def test_the_nearest_base_answers_for_an_unknown_subclass() -> None:

@@ -23,7 +23,6 @@ from scraper.fetchers import faults, http
 from scraper.fetchers.http import LARGE, UNFOLDED
 from scraper.request import Request
 from scraper.response import Response
-from scraper.room import Room
 
 CODINGS = CODINGS | {"br": lambda data: brotli.compress(data, quality=1)}
 NOISE = random.Random(1).randbytes(3 * LARGE)
@@ -138,43 +137,44 @@ async def test_a_bomb_and_an_announced_giant_are_cut_too() -> None:
 # -- what they cost
 
 
-async def test_the_oldest_place_may_always_grow_and_the_others_wait_for_room() -> None:
-    room = Room(100)
-    with room.place() as old:
-        await old.grow(80)
-        with room.place() as young:
-            waiting = asyncio.ensure_future(young.grow(30))
+@pytest.mark.parametrize(("coding", "weight"), [(None, 1), ("gzip", 2)])
+async def test_what_is_decoded_weighs_twice(coding: str | None, weight: int) -> None:
+    """For what the decoder remembers."""
+    reply = page(CODINGS[coding](NOISE), Content_Encoding=coding) if coding else page(NOISE)
+    async with Server(always(reply)) as server, fetching() as ours:
+        room, held = ours.fetcher._room, []
+        leave = room.leave
+        room.leave = lambda place: (held.append(place.held), leave(place))[1]  # type: ignore[func-returns-value,method-assign]
+        await ours.get(server.url())
+        assert held == [weight * len(NOISE)]
+
+
+async def test_slow_large_bodies_of_one_host_do_not_hold_up_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "TOGETHER", 16 * UNFOLDED)
+    endless = Reply(chunked(NOISE * 6, size=100_000, end=b"").data)
+    text = NOISE * 3
+    async with (
+        Server(always(endless)) as slow,
+        Server(always(chunked(text, size=100_000)), host="127.0.0.2", bind="127.0.0.2") as good,
+        fetching(total_timeout=30.0) as ours,
+    ):
+        room = ours.fetcher._room
+        held = [asyncio.ensure_future(ours.get(slow.url())) for _ in range(8)]
+        while len(room._waiting) < 7:  # the oldest has all that was sent
+            assert not any(each.done() for each in held)
             await asyncio.sleep(0)
-            await old.grow(1_000)
-            assert not waiting.done()
-            old.__exit__(None, None, None)
-            await waiting
-            assert room.left == 70
-            room.enter(old)
-            old.held = 0
-    assert room.left == 100
-
-
-async def test_one_who_is_cancelled_while_he_waits_takes_no_room() -> None:
-    room = Room(100)
-    with room.place() as old:
-        await old.grow(100)
-
-        async def young() -> None:
-            with room.place() as place:
-                await place.grow(1)
-
-        task = asyncio.ensure_future(young())
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert room.left == 100
+        assert (await ours.get(good.url())).body == text
+        assert not any(each.done() for each in held)
+        for each in held:
+            each.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+        assert room.left == http.TOGETHER
 
 
 async def test_large_bodies_share_their_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten at once with room for two: all come to their end, and together they never held more than that."""
     monkeypatch.setattr(http, "TOGETHER", 2 * len(NOISE))
+    monkeypatch.setattr(http, "FIRST", 0)
     async with Server(always(chunked(NOISE, size=20_000))) as server, fetching() as ours:
         room = ours.fetcher._room
         lowest = [room.left]
@@ -337,17 +337,8 @@ def test_only_what_refuses_requests_is_foreign() -> None:
     assert TypeError not in faults.TABLE
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"method": "G\x00T"},
-        {"headers": {"X\n": "y"}},
-        {"headers": {"Content-Length": "x"}, "body": b"y"},
-    ],
-    ids=["method", "header", "length"],
-)
-async def test_a_bad_request_says_so(options: dict[str, object]) -> None:
+async def test_a_bad_request_says_so() -> None:
     async with Server() as server, fetching() as ours:
-        error = await ours.fails(server.url(), errors.FetchError, **options)
+        error = await ours.fails(server.url(), errors.FetchError, method="G\x00T")
         assert "cannot be sent" in str(error)
         assert server.requests == 0

@@ -76,11 +76,23 @@ async def test_connect_timeout_bounds_tls() -> None:
         assert (record.opened, record.requests) == (silent.accepted, 0)
 
 
+async def test_plain_http_where_tls_is_due() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, fetching() as ours:
+        place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}/a"
+        error = await ours.fails(f"https://{place}", errors.TlsError)
+        assert f"it does not speak TLS there; write http://{place}" in str(error)
+
+
 async def test_a_certificate_nobody_vouches_for(certificate: ssl.SSLContext) -> None:
     async with Server(tls=certificate) as server:
         async with fetching() as ours:
             error = await ours.fails(server.url(), errors.CertificateUntrusted)
-            assert "verify_tls" in str(error)
+            assert 'hosts = {"127.0.0.1": {"verify_tls": false}}' in str(error)
             assert not error.transient
             assert ours.pool.take()[0].opened == 1
             assert ours.pool.ledger() == []  # nothing of it is left open

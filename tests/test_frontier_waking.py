@@ -11,7 +11,7 @@ import scraper.frontier
 import scraper.lineup
 from scraper.frontier import Frontier
 from scraper.page import HostLimits, Lease
-from scraper.slot import COLD, MORE, NOWHERE, PATIENCE, TIMED, WARM
+from scraper.slot import COLD, MORE, NOWHERE, PATIENCE, TIMED, WARM, Slot
 from scraper.testing import FakeClock
 
 
@@ -118,59 +118,36 @@ def test_full_host_is_named_until_half_of_it_is_gone() -> None:
     assert not front.dry, "the store may have more of this host"
 
 
-def test_group_of_hosts_is_one_slot_and_takes_no_more_than_it_can_use() -> None:
-    """What it has no room for goes back, and its host is named until half of the slot is gone."""
-    limits = Limits(2)
-    front = frontier(limits, per_host=8, group=lambda host: host.partition(".")[2])
-    first = [lease for number in range(8) for lease in leases(f"h{number}.example")]
-    assert front.push(first) == []
-    assert {lease.slot for lease in first} == {"example"}
-    late = [*leases("h1.example", 2), *leases("h9.example", 3)]
-    assert front.push(late) == late
-    assert front.push(leases("h1.other")) == []
-    assert {"h1.example", "h9.example"} <= front.full
-    assert front.full <= {f"h{number}.example" for number in range(10)}
-    assert front.queued == 9
-    taken = take_all(front)
-    assert sorted(lease.slot for lease in taken) == ["example", "example", "other"], "one cap for all of them"
-    front.dry = True
-    while front.full:
-        front.done(taken.pop(0))
-        taken += take_all(front)
-    assert sum(len(slot.queue) for slot in front.slots if slot.key == "example") == 4
-    assert not front.dry, "the store may have more of these"
-    assert not any(slot.hosts for slot in front.slots)
+def test_leases_that_rest_are_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scraper.frontier, "MOST_LEASES", 300)
+    limits = Limits(1)
+    front = frontier(limits)
+    number = 0
+    while front.room:
+        limits.hosts[f"h{number}"] = HostLimits(1, 0.0, 0.0)
+        front.push(leases(f"h{number}", min(front.room, 64)))
+        front.pause(f"h{number}", 1000.0)
+        number += 1
+        assert number < 100
+    assert front.queued == 300
 
 
-def test_slot_does_not_remember_hosts_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scraper.frontier, "MOST_SENT_BACK", 20)
-    front = frontier(per_host=4, group=lambda host: "all")
-    front.push(leases("h", 4))
-    for number in range(100):
-        front.dry = False
-        assert len(front.push(leases(f"h{number}"))) == 1
-    assert len(front.full) == 20
-    assert front.dry, "or the same leases would come and go without end"
+def test_slots_in_use_are_not_looked_through_for_each_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scraper.frontier, "MOST_SLOTS", 100)
+    looks = 0
 
+    class Looked(Frontier):
+        @property
+        def slots(self) -> list[Slot]:
+            nonlocal looks
+            looks += 1
+            return super().slots
 
-def test_host_may_change_its_group_while_it_is_in_flight() -> None:
-    """Its address becomes known by its first request."""
-    keys = {"a": "a"}
-    front = frontier(Limits(1, delay=1.0), group=lambda host: keys[host])
-    front.reported = True
-    front.push(leases("a", 3))
-    first = front.take()
-    assert first is not None
-    keys["a"] = "192.0.2.7"
-    front.push(leases("a"))
-    second = front.take()
-    assert second is not None
-    assert (first.slot, second.slot) == ("a", "192.0.2.7")
-    front.sent("a")
-    front.done(first)
-    front.done(second)
-    assert front.take() is None, "both have been asked just now"
-    assert front._asking == {}
+    front = Looked(Limits(), FakeClock(), keepalive=1.0, look_ahead=10_000, per_host=64, hungry=Hungry())
+    for number in range(1000):
+        front.push(leases(f"h{number}"))
+    assert len(front._slots) == 1000
+    assert 0 < looks < 40
 
 
 def test_slots_of_hosts_long_done_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from scraper.settings import Settings
 from scraper.spider import Spider
 from scraper.stores.memory import Memory, MemoryStore
 from scraper.testing.site import LocalSite
+from scraper.url import host_of, name_of
 
 LOOPS = pytest.mark.asyncio(loop_factories=["asyncio", "uvloop"])
 
@@ -69,13 +70,24 @@ async def test_a_private_address_is_not_connected_to(host: str) -> None:
         error = await ours.fails(f"http://{host}:{server.port}/", AddressDenied)
         assert error.reason == "private address"
         assert not error.transient
-        assert "allow_private" in str(error)
+        assert error.request is not None
+        assert f'allow_private = ["{name_of(host_of(error.request.url))}"]' in str(error)
         assert server.accepted == 0
         (record,) = ours.pool.ledger()
         assert (record.opened, record.requests) == (0, 0)
 
 
 @LOOPS
+async def test_a_public_address_does_not_let_a_private_one_in() -> None:
+    given: Any = [{"host": each} for each in ("10.0.0.1", "8.8.8.8", "::1", "2600::1", "169.254.169.254")]
+    found = Guard(Settings()).permitted("mixed.example", given)
+    assert [each["host"] for each in found] == ["8.8.8.8", "2600::1"]
+    guard = Guard(Settings(allow_private=("10.0.0.0/8",)))
+    assert [each["host"] for each in guard.permitted("mixed.example", given)] == ["10.0.0.1", "8.8.8.8", "2600::1"]
+    guard.name("http://mixed.example/")
+    assert guard.permitted("mixed.example", given) == given
+
+
 async def test_only_the_permitted_addresses_of_a_host_are_used() -> None:
     async with Server() as other, Server(host="two.example", bind="127.0.0.2", port=other.port) as server:
         resolver = Told(two_example=["127.0.0.1", "127.0.0.2", "127.0.0.3"])

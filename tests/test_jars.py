@@ -225,6 +225,12 @@ def test_a_bomb_of_headers_leaves_a_bounded_site_and_its_neighbours_alone() -> N
     assert bench.sent("http://neighbour.test/") == "mine=1"
 
 
+def test_of_too_many_lines_the_first_are_read() -> None:
+    bench = Bench()
+    bench.keep(*["a=1; Path=/"] * (module.MOST_LINES - 1), "last=1; Path=/", "late=1; Path=/")
+    assert bench.sent() == "a=1; last=1"
+
+
 def test_of_too_many_sites_those_go_that_were_not_asked_for_longest(limit: Callable[..., None]) -> None:
     limit(MOST_OF_JAR=20)
     bench = Bench()

@@ -37,6 +37,7 @@ def test_user_and_password_are_decoded() -> None:
     "text",
     """ftp://u:Secret@h:1 http:// http://u:Secret@ http://u:Secret@h:port http://u:Secret@h:99999 http://u:Secret@h:0
     http://u:Secret@h:1/path http://u:Secret@h:1?q u:Se/cret@h http://u%3A:Secret@h:1 http://u:Secret@[::1 nothing://
+    http://u:Secret u:Secret u:Secret@h:1://h http://Secret/x@h:1 http://u:1/Secret@h
     """.split(),
 )
 def test_a_proxy_that_cannot_be_is_told_without_its_password(text: str) -> None:
@@ -57,6 +58,8 @@ def test_what_is_hidden() -> None:
     assert hidden("u:p@h:1") == "***@h:1"
     assert hidden("http://u:a://b@h:1") == "http://***@h:1"
     assert hidden("h:1") == "h:1"
+    assert hidden("u:p@h:1://x") == "***@h:1://x"
+    assert hidden("u:p://x@h:1") == "***@h:1"
 
 
 def listed(*names: str, rest: float = 60.0) -> Proxies:

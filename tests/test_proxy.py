@@ -154,12 +154,20 @@ async def test_a_proxy_that_says_nothing() -> None:
         assert deaf.asked[0].method == "CONNECT"
 
 
-async def test_no_connection_in_time_is_the_proxys_fault_only_before_the_tunnel() -> None:
+@pytest.mark.parametrize("kind", [HttpProxy, SocksProxy])
+async def test_no_connection_in_time_is_the_proxys_fault_only_before_the_tunnel(
+    kind: type[HttpProxy | SocksProxy],
+) -> None:
     """A host that never answers the handshake behind a good proxy is a slow host."""
-    async with HttpProxy() as proxy, Server(always(Reply())) as silent:
+    async with kind() as proxy, Server(always(Reply())) as silent:
         async with fetching(proxy=proxy.url(), connect_timeout=0.2) as ours:
             await ours.fails(silent.url().replace("http:", "https:"), errors.ConnectTimeout)
-        assert (len(proxy.asked), silent.accepted) == (1, 1)
+        assert (proxy.accepted, silent.accepted) == (1, 1)
+
+
+async def test_a_certificate_behind_socks_is_the_hosts_fault(certificate: ssl.SSLContext) -> None:
+    async with SocksProxy() as proxy, Server(tls=certificate) as server, fetching(proxy=proxy.url()) as ours:
+        await ours.fails(server.url(), errors.CertificateUntrusted)
 
 
 async def test_a_crawl_goes_on_over_the_next_proxy() -> None:

@@ -168,7 +168,15 @@ def test_a_location_said_twice_is_one_and_two_that_differ_are_none():
         many("/b", "/c")
 
 
-SECRET = {"Authorization": "x", "COOKIE": "y", "Proxy-Authorization": "p", "Host": "h", "Accept": "z"}
+SECRET = {
+    "Authorization": "x",
+    "COOKIE": "y",
+    "Proxy-Authorization": "p",
+    "Host": "h",
+    "Referer": "http://example.org/?token=r",
+    "Origin": "http://example.org",
+    "Accept": "z",
+}
 
 
 @pytest.mark.parametrize(

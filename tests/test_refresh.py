@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from crawling import Bench, follow, spider
+from steps import lines_of
 
+from scraper import refresh
 from scraper.errors import RedirectError
 from scraper.refresh import LONGEST_WAIT, parse_refresh, refreshed
 from scraper.request import Request
@@ -133,3 +135,11 @@ async def test_two_pages_that_lead_to_each_other_end_at_the_hop_limit() -> None:
     assert len(bench.asked) == 6
     assert "dead" in (await bench.states()).values()
     assert await bench.items() == []
+
+
+def test_many_of_them_deep_down_are_not_each_a_walk_to_the_root() -> None:
+    html = "<body><noscript>" + "<span>" * 1000 + "<meta http-equiv=refresh content='0;url=/b'>" * 1000
+    response = Response(URL, 200, {"Content-Type": "text/html"}, html.encode())
+    assert response.tree.css("noscript meta")
+    assert 0 < lines_of(refresh, lambda: refreshed(response, 20)) < 50_000
+    assert refreshed(response, 20) is None

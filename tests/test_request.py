@@ -3,11 +3,16 @@
 import datetime
 import json
 import random
+import re
+from pathlib import PurePosixPath
 
 import pytest
 
 from scraper.errors import RequestError
+from scraper.options import OPTIONS
 from scraper.request import Request, from_json, link, to_json
+from scraper.settings import NAMES
+from scraper.theirs import ATTRIBUTES, META
 
 URL = "http://example.org/a"
 
@@ -28,6 +33,44 @@ def test_the_url_is_kept_in_canonical_form():
 def test_what_is_no_absolute_http_url_is_refused_with_the_way_out(url):
     with pytest.raises(RequestError, match=r"response\.follow"):
         Request(url)
+
+
+def test_a_key_of_meta_that_would_do_nothing_is_refused_when_it_is_added_later():
+    request = Request(URL, meta={"page": 1})
+    request.meta["proxy"] = "http://h:1"
+    with pytest.raises(RequestError, match=r"meta\['proxy'\] would not be read; write Request\(…, proxy='…'\)"):
+        to_json(request)
+
+
+def test_a_value_is_not_shown_for_it_may_be_a_secret():
+    for bad in (
+        {"headers": {"A": "s3cret", "B": 5, "C": "s3cret"}},
+        {"cookies": {"a": b"s3cret"}},
+        {"headers": "s3cret"},
+    ):
+        with pytest.raises(RequestError, match=r"all str: (that of '[Ba]'|it) is a (int|bytes|str)$"):
+            Request(URL, **bad)
+
+
+@pytest.mark.parametrize("options", [{"cookiejar": "\ud800"}, {"proxy": "http://\udcff:1"}, {"method": "\ud800"}])
+def test_text_with_lone_surrogates_is_refused_when_it_is_to_be_stored(options):
+    with pytest.raises(RequestError, match="holds text with lone surrogates"):
+        to_json(Request(URL, **options))
+
+
+def test_a_path_is_a_file_to_write_to():
+    request = Request(URL, stream_to=PurePosixPath("images/a.jpg"))
+    assert stored_and_back(request).options == {"stream_to": "images/a.jpg"}
+
+
+def test_what_is_said_of_scrapys_names_is_true():
+    """Each option and setting that is named exists."""
+    options = {name for says in META.values() for name in re.findall(r"Request\(…, (\w+)=", says)}
+    assert options and options <= OPTIONS.keys()
+    told = " ".join([*META.values(), *ATTRIBUTES.values()])
+    settings = {name for name in re.findall(r"\b[a-z]+_[a-z_]+\b", told)} - {"follow_all", "parse_page", "start_urls"}
+    assert settings - OPTIONS.keys() <= {*NAMES, "retry_policy", "allowed_domains"}
+    assert set(re.findall(r"settings = {'(\w+)'", told)) <= set(NAMES)
 
 
 def test_method_body_and_names_are_put_into_one_form():
@@ -51,6 +94,19 @@ def test_method_body_and_names_are_put_into_one_form():
         ({"cookies": {"a": None}}, "cookies of .* all str"),
         ({"meta": [1]}, "meta of .* must be a dict"),
         ({"cb_kwargs": "x"}, "cb_kwargs of .* must be a dict"),
+        ({"auth": ("a", "b")}, "auth of http://example.org/a must be text$"),
+        ({"max_body_size": "1"}, "max_body_size of .* must be a whole number: '1'"),
+        ({"obey_robots": "no"}, "obey_robots of .* must be True or False: 'no'"),
+        ({"handle_statuses": [404]}, "takes no handle_statuses; it is a setting of the crawl"),
+        ({"formxpath": "//form"}, r"takes no formxpath; write FormRequest\.from_response\(response, formcss="),
+        ({"timeout": 5}, "takes no timeout; total_timeout is a setting of the crawl"),
+        ({"download_timeout": 5}, "takes no download_timeout; total_timeout is a setting of the crawl"),
+        (
+            {"meta": {"a": 1, "cookiejar": 1}},
+            r"meta\['cookiejar'\] would not be read; write Request\(…, cookiejar='…'\)",
+        ),
+        ({"meta": {"proxy": "http://h"}}, r"http://example.org/a: meta\['proxy'\] would not .* Request\(…, proxy="),
+        ({"meta": {"dont_retry": True}}, "no counterpart per request; the setting retry_attempts"),
     ],
 )
 def test_an_argument_of_the_wrong_type_is_refused_where_it_is_given(arguments, says):
@@ -191,3 +247,29 @@ def test_replace_refuses_what_a_request_does_not_take():
 )
 def test_the_fingerprint_is_of_method_url_and_body(one, other, same):
     assert (one.fingerprint == other.fingerprint) is same
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"A b": "x"}, None),
+        ({"": "x"}, None),
+        ({"A:": "x"}, None),
+        ({"A\r\nB": "x"}, None),
+        ({"A": "x\r\nB: y"}, None),
+        ({"A": "x\ny"}, None),
+        ({"A": "\0"}, None),
+        ({"transfer-encoding": "chunked"}, b"abc"),
+        ({"Content-Length": "2"}, b"abc"),
+        ({"content-length": "3"}, None),
+        ({"Content-Length": "3, 3"}, b"abc"),
+    ],
+)
+def test_headers_that_would_make_another_request_of_it_are_refused(headers, body):
+    with pytest.raises(RequestError, match=r"http://h\.test/"):
+        Request("http://h.test/", method="POST", headers=headers, body=body)
+
+
+def test_a_right_length_and_odd_names_may_be_given():
+    headers = {"Content-Length": "3", "x_odd!": "caf\u00e9 \t", "Cookie": ""}
+    assert Request("http://h.test/", method="POST", headers=headers, body="abc").headers == headers

@@ -1,6 +1,7 @@
 """A robots.txt that cannot be had is never leave to go on; and one that has no end is read to where it matters."""
 
 import gzip
+import json
 import zlib
 from email.utils import formatdate
 from random import Random
@@ -78,10 +79,9 @@ async def test_a_silent_server_is_left_alone_for_a_while_too() -> None:
     async with Robots(Reply(close=True)) as ours:
         for asked, wait in ((1, SILENT_FOR), (2, 2 * SILENT_FOR), (3, 4 * SILENT_FOR)):
             for _ in range(3):
-                with pytest.raises(
-                    Disconnected, match=r"/any is not fetched while .*/robots.txt cannot be had"
-                ) as caught:
+                with pytest.raises(Disconnected, match=r"/any broke .* \(asked for robots.txt first\)") as caught:
                     await ours.get("/any")
+                assert "obey_robots" not in str(caught.value)
                 assert caught.value.transient
                 assert caught.value.retry_after == wait
                 assert ours.asked == ["/robots.txt"] * asked, "the page itself is never asked for"
@@ -224,3 +224,31 @@ async def test_a_hop_to_a_private_address_is_not_taken() -> None:
         (page,) = [each async for each in store.pages()]
         assert "private" in (page.error or "")
         assert at.log == ["GET /robots.txt"]
+
+
+async def test_the_last_wait_ends_with_the_patience() -> None:
+    """30, 60 and 120 seconds of 250; the fourth would be 240."""
+    async with Robots(page(b"", "500 Broken"), breaker_patience=250.0) as ours:
+        waits = []
+        for _ in range(4):
+            waits.append((await denied(ours)).retry_after)
+            ours.clock.advance(waits[-1] or 0.0)
+        assert waits == [30, 60, 120, 40]
+        with pytest.raises(RobotsDenied, match="given up") as caught:
+            await ours.get("/any")
+        assert not caught.value.transient
+
+
+async def test_it_is_said_once_for_each_origin(capsys: pytest.CaptureFixture[str]) -> None:
+    scraper.log.configure("info", "json")
+    async with Robots(page(b"", "503 Busy")) as ours:
+        for _ in range(3):
+            wait = (await denied(ours)).retry_after
+            ours.clock.advance(wait or 0.0)
+        ours.answer = always(page(NO))
+        assert await ours.allows("/any")
+        (line,) = (json.loads(text) for text in capsys.readouterr().err.splitlines())
+        assert (line["event"], line["level"], line["seconds"]) == ("robots_unavailable", "warning", 30.0)
+        assert ours.server.url().startswith(line["origin"])
+        assert "answered 503" in line["error"]
+    scraper.log.configure()

@@ -177,9 +177,16 @@ async def test_bind_address_that_is_none(address: str) -> None:
 
 
 async def test_bind_address_that_is_not_here() -> None:
-    async with Server() as server, fetching(bind_address="203.0.113.7") as ours:
-        error = await ours.fails(server.url(), errors.ConnectError)
-        assert "203.0.113.7" in str(error)
+    for address in ("203.0.113.7", "2001:db8::7"):
+        with pytest.raises(SettingsError, match=address):
+            check_parts(Settings(bind_address=address))
+
+
+async def test_authorities_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with pytest.raises(SettingsError, match=r"SSL_CERT_FILE.*ca\.pem"):
+        check_parts(Settings())
+    check_parts(Settings(verify_tls=False))
 
 
 async def test_ipv6_from_end_to_end() -> None:

@@ -1,5 +1,6 @@
 """Settings: where they come from, which wins, how text is read, what an error says."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 
 from scraper.errors import SettingsError
 from scraper.settings import NAMES, SCRAPY_NAMES, Settings, convert, load
+from scraper.theirs import ATTRIBUTES, META
 
 
 @pytest.fixture
@@ -123,7 +125,81 @@ def test_a_bad_value_names_the_setting_the_source_and_what_was_given(name, value
     with pytest.raises(SettingsError) as caught:
         convert(name, value, "the arguments")
     message = str(caught.value)
-    assert f"setting {name} from the arguments: {value!r} is not" in message
+    given = "what is given" if name == "headers" else repr(value)  # may be a secret
+    assert f"setting {name} from the arguments: {given} is not" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("max_depth", "-1", "'-1' is not a whole number, 0 or more"),
+        ("slot_by", "hosts", "'hosts' is not one of domain, host, ip"),
+        ("obey_robots", "perhaps", "'perhaps' is not true or false"),
+        ("jitter", 11, "11 is not a number from 0 to 10"),
+        ("connect_timeout", 0, "0 is not a time: give seconds, or such as 90s, 50m, 1h30m, more than 0"),
+        ("handle_statuses", "40x", "'40x' is not a list, each a number from 100 to 999 or \"all\""),
+        ("contact", 5, "5 is not text"),
+        ("contact", "me", "'me' is neither a mail address nor a URL"),
+        ("contact", "http//example.org", "is neither a mail address nor a URL"),
+        ("user_agent", "", "'' names nobody"),
+        ("user_agent", "a\nb", "names nobody"),
+        ("allow_private", "yes", "'yes' is no host and no network; for all private addresses write \"all\""),
+        ("allow_private", True, 'True is not a list of texts or "all"'),
+        ("hosts", 5, "what is given is not a table of hosts"),
+        ("hosts", {"127.0.0.1": {"delays": 1}}, "hosts['127.0.0.1'] has no 'delays'; did you mean 'delay'?"),
+        ("hosts", {"a": {}, "b": {"zzz": 1}}, "hosts['b'] has no 'zzz'; it may have cap, delay, "),
+        ("hosts", {"a": {"cap": 0}}, "hosts['a']['cap']: 0 is not a whole number, 1 or more"),
+        ("hosts", {"a": 5}, "hosts['a'] must be a table such as {'delay': 1}"),
+        ("headers", {"X Y": "a"}, "'X Y' is no name of a header"),
+        ("headers", {"": "a"}, "'' is no name of a header"),
+        ("headers", {"X": "a\r\nY: s3cret"}, "the value of 'X' has a line break"),
+        ("headers", {"authorization": "Token s3cret"}, "would be sent to every host that is asked; give it with the"),
+        ("headers", {"Cookie": "a=s3cret"}, "Request(url, cookies={…})"),
+        ("headers", {"Proxy-Authorization": "Basic s3cret"}, "the URL of the setting proxy"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(name, value, says):
+    with pytest.raises(SettingsError) as caught:
+        convert(name, value, "here")
+    assert f"setting {name} from here: " in str(caught.value) and says in str(caught.value)
+    assert "`" not in str(caught.value) and "<class" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["http://h/", "h/", "h.", " h", "10.0.0.0/8", "h:99999", "h:0", "h:", "h:x", "", "[abc", "::1", "bücher.de"],
+)
+def test_a_pattern_that_fits_no_host_is_refused(pattern):
+    with pytest.raises(SettingsError, match=r"can be no host: write a name or address in ASCII, .*example.org"):
+        convert("hosts", {"h": {"cap": 1}, pattern: {"cap": 1}}, "here")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["h", "*", "*.h", "[::1]", "[::1]:80", "127.0.0.3:*", "10.*", "[ab].h", "a_b.h:80", "127.0.0.1:80?0", "H.X"],
+)
+def test_a_pattern_that_fits_one_is_taken(pattern):
+    assert convert("hosts", {pattern: {"cap": 1}}, "here")[pattern].cap == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("headers", '{"Authorization": "s3cret"'),
+        ("headers", "Authorization: s3cret"),
+        ("headers", {"Authorization: s3cret": "x"}),
+        ("headers", {"Authorization": ["s3cret"]}),
+        ("hosts", '{"z": {"auth": "s3cret}}'),
+        ("hosts", {"z": {"auth": ["s3cret"]}}),
+        ("hosts", {"http://ann:s3cret@z": {}}),
+        ("proxies", "[u:s3cret@h"),
+        ("auth", ["s3cret"]),
+    ],
+)
+def test_a_secret_is_not_shown(name, given):
+    with pytest.raises(SettingsError, match=f"setting {name} from here") as caught:
+        convert(name, given, "here")
+    assert "s3cret" not in str(caught.value) and caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize(
@@ -144,6 +220,18 @@ def test_an_unknown_setting_names_the_nearest_or_ours(name, says):
 
 def test_every_name_of_scrapys_leads_to_one_of_ours():
     assert set(SCRAPY_NAMES.values()) <= set(NAMES)
+
+
+def test_the_page_for_those_who_come_from_scrapy_has_all_their_names():
+    page = (Path(__file__).parents[1] / "docs/migrating-from-scrapy.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", page, flags=re.MULTILINE)
+    rows = [dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", section, re.MULTILINE)) for section in sections]
+    assert rows[1] == {theirs: f"`{ours}`" for theirs, ours in SCRAPY_NAMES.items()}
+    assert rows[2].keys() == META.keys()
+    assert rows[3].keys() == ATTRIBUTES.keys() - {"start_url", "allowed_domain", "expects"}  # slips of anybody
+    for theirs, says in (META | ATTRIBUTES).items():
+        for ours in re.findall(r"(?:Request\(…, |settings = {')(\w+)", says):
+            assert ours in {**rows[2], **rows[3]}.get(theirs, ours), theirs
 
 
 def test_each_source_is_named_when_it_is_wrong(tmp_path):

@@ -12,6 +12,7 @@ from scraper.errors import RequestError, SpiderError
 from scraper.request import Request, to_json
 from scraper.response import Response
 from scraper.scope import Scope
+from scraper.settings import NAMES
 from scraper.spider import Spider, callback_name
 
 URL = "http://example.org/"
@@ -70,6 +71,40 @@ def test_a_spider_is_named_after_its_class_unless_it_has_a_name():
 def test_scrapys_names_that_would_not_be_read_say_ours(theirs, ours):
     with pytest.raises(SpiderError, match=f"Shop.{theirs} would not be read; here it is called '{ours}'"):
         type("Shop", (Spider,), {theirs: {}})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        *((name, 1, f"put it into settings = {{'{name}': …}}") for name in NAMES),
+        ("download_delay", 2, "put it into settings = {'delay': …}"),
+        ("robotstxt_obey", True, "put it into settings = {'obey_robots': …}"),
+        ("http_user", "ann", "write settings = {'auth': 'user:password'}"),
+        ("handle_httpstatus_list", [404], "write settings = {'handle_statuses': […]}"),
+        ("rules", (), "response.follow_all('css', self.parse_page)"),
+    ],
+)
+def test_an_attribute_that_would_be_taken_for_a_setting_is_refused(name, value, says):
+    with pytest.raises(SpiderError, match=re.escape(f"At.{name} would not be read; ") + ".*" + re.escape(says)):
+        type("At", (Spider,), {name: value})
+
+
+def test_methods_and_properties_may_be_called_as_they_like():
+    class At(Spider):
+        start_urls = (URL,)
+
+        def headers(self):
+            return {}
+
+        @property
+        def delay(self):
+            return 5
+
+        @staticmethod
+        def proxy():
+            pass
+
+    assert (At().delay, At().headers()) == (5, {})
 
 
 async def test_start_gives_the_start_urls():

@@ -123,7 +123,7 @@ def test_the_first_delay_is_that_of_half_the_rate(usual: float, first: float) ->
     while host.delay:
         host.answers(usual)
         answers += 1
-    assert 15 <= answers <= 25
+    assert 8 <= answers <= 12
 
 
 def test_a_round_of_requests_is_one_decrease() -> None:
@@ -190,7 +190,8 @@ def test_latency_alone_never_spaces_the_requests_and_becomes_usual() -> None:
     host = Host8()
     host.answers(0.1, times=50)
     host.answers(20.0, times=20)
-    assert (host.cap, host.delay) == (1, 0.0)
+    assert host.cap <= 4
+    assert host.delay == 0.0
     host.answers(20.0, times=200)
     assert host.cap == 8, "slower for good is no trouble"
 
@@ -239,7 +240,7 @@ def test_hosts_that_share_a_slot_share_the_strictest_limits() -> None:
     assert throttle.limits("192.0.2.7") == HostLimits(3, 2.0, 0.5)
     throttle.join("192.0.2.7", "c.test")
     assert throttle.limits("192.0.2.7") == HostLimits(3, 4.0, 0.5)
-    throttle.learnt("192.0.2.7", 1.0)
+    throttle.learnt("192.0.2.7", 1.0, "http://d.test")
     assert throttle.limits("192.0.2.7").delay == 4.0
 
 

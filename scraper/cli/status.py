@@ -15,6 +15,7 @@ import typer
 from scraper.cli.opened import AsJson, Where, chosen_run, opened, piped
 from scraper.stores import live, reading
 from scraper.stores.live import Status
+from scraper.url import shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -214,7 +215,8 @@ def _drawn(now: Status, most: int | None = None) -> RenderableType:
     if now.errors:
         parts += [Text(), Text("last errors", style="bold")]
     for error in now.errors:
-        parts.append(Text(f"{stamp(error.at)}  {error.reason}  {error.url} (attempt {error.attempt}, {error.state})"))
+        attempt = f"(attempt {error.attempt}, {error.state})"
+        parts.append(Text(f"{stamp(error.at)}  {error.reason}  {shown(error.url)} {attempt}"))
     return Group(*parts)
 
 

@@ -6,7 +6,6 @@ from aiohttp import hdrs
 
 from scraper.auth import HostAuth, authorization
 from scraper.cookies import pairs
-from scraper.errors import FetchError
 from scraper.jars import Jars
 from scraper.ports import Fetcher
 from scraper.request import Request, with_headers
@@ -38,15 +37,8 @@ class CredentialsFetcher:
             sent = with_headers(sent, {hdrs.AUTHORIZATION: value})
         if jars is not None and jars.sites and (value := _cookies(request, jars, jar)):
             sent = with_headers(sent, {hdrs.COOKIE: value})
-        if sent is request:
-            response = await self._inner.fetch(request)
-        else:
-            try:
-                response = await self._inner.fetch(sent)
-            except FetchError as error:
-                error.request = request
-                raise
-            response.request = request
+        response = await self._inner.fetch(sent)
+        response.request = request
         if jars is not None and hdrs.SET_COOKIE in response.headers:
             getall = getattr(response.headers, "getall", None)
             lines = getall(hdrs.SET_COOKIE) if getall is not None else (response.headers[hdrs.SET_COOKIE],)

@@ -18,22 +18,33 @@ from scraper.connector import words
 from scraper.deadline import Overdue
 from scraper.errors import FetchError
 from scraper.guard import Refused
+from scraper.options import may_repeat
 from scraper.proxies import ProxyFailed
 from scraper.request import Request
 from scraper.settings import Settings
+from scraper.url import host_of, name_of
 from scraper.wire import Dropped
 
 NO_CONNECTION = "no connection to {url}: {error}; check the address and that the server is up"
 NO_NAME = "the name in {url} does not resolve: {error}; check its spelling and your DNS"
 NO_PROXY = "no way to {url} through the proxy {error}; check its URL, or take another one"
-DENIED = "{url} is at a private address and the spider does not name its host: {error}; to ask it, set allow_private"
-NO_TLS = "no TLS connection to {url}: {error}; fix its certificate, or set verify_tls = false if you trust it anyway"
+DENIED = (
+    "{url} is at a private address and the spider does not name its host: {error}; "
+    'to ask it, set allow_private = ["{host}"]'
+)
+NO_TLS = "no TLS connection to {url}: {error}; see what it speaks there, and which versions of TLS"
+UNTRUSTED = (
+    "no TLS connection to {url}: {error}; have its certificate mended, or, if you trust it anyway, "
+    'set hosts = {{"{host}": {{"verify_tls": false}}}}'
+)
+PLAIN = "no TLS connection to {url}: it does not speak TLS there; write {plain}"
 SLOW_CONNECT = "no connection to {url} within {connect_timeout:g} s; raise connect_timeout if the host is just slow"
 HUNG_UP = "the connection to {url} broke before the response was whole: {error}; try again later"
 SILENT = "{url} was silent for {read_timeout:g} s; raise read_timeout if it is just slow"
 OVERDUE = "{url} was not whole within {total_timeout:g} s; raise total_timeout if it is just large"
 NOT_HTTP = "{url} did not answer in proper HTTP: {error}; only the server can mend that"
 NOT_SENT = "{method} {url} cannot be sent: {error}; check its URL, method, headers and cookies"
+NOT_AGAIN = "; this {method} may have done its work, so it is not sent again: resend=True allows that, or resend_unsafe"
 REDIRECT = "{url} redirects to where nobody can follow: {error}"
 CUT = "the body of {url} is cut short: {error}; try again later"
 CORRUPT = "the body of {url} cannot be decoded: {error}; only the server can mend that"
@@ -135,9 +146,20 @@ def fault(error: BaseException, request: Request, settings: Settings, status: in
     limits = {name: getattr(settings, name) for name in settings.__struct_fields__} | (request.options or {})
     if kind is errors.TlsError:
         kind = CERTIFICATES.get(_flaw(error), kind)
+        if getattr(getattr(error, "_os_error", None), "reason", "") == "WRONG_VERSION_NUMBER":
+            text = PLAIN
+        elif isinstance(error, aiohttp.ClientConnectorCertificateError):
+            text = UNTRUSTED
     elif kind is errors.DnsError and _is_unknown(error):
         kind = errors.NoSuchHost
-    found = kind(text.format(url=request.url, method=request.method, error=words(error), **limits), request=request)
+    plain = request.url.replace("https:", "http:", 1)
+    host = name_of(host_of(request.url))
+    said = text.format(url=request.url, plain=plain, host=host, method=request.method, error=words(error), **limits)
+    if issubclass(kind, errors.ReadError | errors.BodyCut) and not may_repeat(
+        request.method, request.options, settings.resend_unsafe
+    ):
+        said += NOT_AGAIN.format(method=request.method)
+    found = kind(said, request=request)
     found.status = status
     return found
 

@@ -40,7 +40,9 @@ UNFOLDED = 1024 * 1024
 THREADS = 4
 """For large bodies and files; each may hold what one step of decoding gives."""
 TOGETHER = 64 * 1024 * 1024
-"""Bytes that all large bodies may hold together while they come in."""
+"""Bytes that all large bodies may hold together while they come in; those of one host a quarter of it."""
+FIRST = 1024 * 1024
+"""Bytes that each of them may hold without asking: what a host spreads over slow connections delays no common page."""
 
 GZIP_NAMES = (".gz", ".tgz", ".gzip")
 GZIP_TYPES = frozenset(("application/gzip", "application/x-gzip", "application/x-tgz", "application/x-gtar-compressed"))
@@ -56,7 +58,7 @@ class HttpFetcher:
         self._pool = pool
         self._settings = settings
         self._cap = settings.max_body_size
-        self._room = Room(TOGETHER)
+        self._room = Room(TOGETHER, FIRST, TOGETHER // 4)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="body")  # begun when first needed
 
     async def fetch(self, request: Request) -> Response:
@@ -179,7 +181,7 @@ class HttpFetcher:
         weight = 1 if coding is None else 2  # a decoder remembers what it gave: up to 16 MB
         raw = 0
         content = BytesIO()  # grows in place, and gives its bytes away without a copy
-        with self._room.place() as place:
+        with self._room.place(answer.wire.record.host) as place:
             while batch := await _batch(answer, chunks, min(step, cap - raw + 1)):
                 raw += len(batch)
                 if cut is None and raw > cap:
@@ -204,9 +206,13 @@ class HttpFetcher:
         coding = answer.headers.get(hdrs.CONTENT_ENCODING) or ""
         decoder: Decompressor | None = None
         chunks: list[bytes] = []
+        raw = 0
         download = Download(self._settings.files)
         try:
-            while batch := await _batch(answer, chunks, LARGE):
+            while batch := await _batch(answer, chunks, min(LARGE, cap - raw + 1)):
+                raw += len(batch)
+                if raw > cap:
+                    raise OverLimit(f"more than {cap} bytes")
                 if decoder is None:
                     if _is_gzip_file(answer, coding, name, batch, cap):
                         coding = ""

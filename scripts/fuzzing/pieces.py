@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hypothesis import strategies as st
 
@@ -65,6 +65,25 @@ HEADERS = (
     "Domain=com Max-Age= Expires= HttpOnly Secure SameSite=None __Host-x=1 __Secure-y=2 \0 \t é \ud800 \x7f nosniff"
 ).split(" ")
 
+SHELL = (
+    'curl', 'curl.exe', ' ', ' ', ' ', ' ', '\\\n', '^\n', "'", '"', "$'", '\\x', '\\u12', '\\ud800', '\\U0011ffff',
+    '\\777', '\\c', '-X', '-H', '-d', '--data-raw', '-F', 'a=b', 'a=@f', 'a=b;type=x', 'a=b;type=x\r\ny',
+    'a=b;filename="', '--json', '-G', '-I', '-b', 'a=S3cret; c', '-u', 'u:S3cret', 'u v:S3cret', '-x',
+    'http://u:S3cret@p:1', '[::1]', '--url-query', '--data-urlencode', '=x', '@', 'http://h/', 'http://h/ ', '//x',
+    'http://[', '-U', '-e', '-A', 'é', '\ud800', '\udcff', '\x00', '^', '""', '--url', '--no-', '--', '-', 'Host: x',
+    'X;', ';', ':', ': x', 'a: b', 'X-Token: S3cret', '-sS', '&', '|', '`', '$', '--oauth2-bearer', '--max-time',
+    '5', '--unheard', '-Z',
+)  # fmt: skip
+
+COOKIES = (
+    'a=1', 'b=2', '=x', 'x', '__Host-a=1', '__Secure-b=2', '__host-c=3', '; ', ';', '; Path=/', '; Path=/a',
+    '; Path=a', '; Domain=example.com', '; Domain=.example.com', '; Domain=com', '; Domain=www.example.com',
+    '; Domain=127.0.0.1', '; Domain=', '; Secure', '; HttpOnly', '; SameSite=None', '; Max-Age=0', '; Max-Age=9',
+    "; Max-Age=" + "9" * 400, '; Max-Age=-1', '; Expires=Wed, 21 Oct 2099 07:28:00 GMT', '; Expires=Thu, 01 Jan 1970',
+    '; Expires=Feb 31 99', '; =', ';;', '\x1e', '\x1e', '\x1e', '\x1e', '\t', ' ', '\x00', '\x7f', '\r\n', 'é',
+    '\udcff', ',', '"', '\\', "v" * 4090,
+)  # fmt: skip
+
 
 def soup(pieces: list[bytes], most: int = 60) -> Bytes:
     """Some of the pieces and short noise, one after the other."""
@@ -72,7 +91,7 @@ def soup(pieces: list[bytes], most: int = 60) -> Bytes:
     return st.lists(each, max_size=most).map(b"".join)
 
 
-def words(text: list[str], between: str = "", most: int = 12) -> Bytes:
+def words(text: Sequence[str], between: str = "", most: int = 12) -> Bytes:
     return soup([(word + between).encode("utf-8", "surrogatepass") for word in text], most)
 
 
@@ -92,6 +111,35 @@ def a_page(chance: random.Random) -> bytes:
             for _ in range(chance.choice((1, 2, 3, 8)))
         )
         page += run * chance.choice((1, 1, 2, 40))
+    return page
+
+
+FORM = (
+    'form', 'form action=/x method=post', 'form enctype=multipart/form-data method=post',
+    'form method=post enctype=text/plain', "form accept-charset='x gbk'", 'form id=f', 'form id=\'"\\\n\' name=n',
+    "form action='javascript:'", 'form method=dialog', '/form', 'input name=a value=b',
+    'input type=radio name=r checked', 'input type=checkbox name=c checked', 'select name=s multiple',
+    'select size=99999999999999 name=y', 'option selected', 'option disabled value=v', '/select', 'optgroup disabled',
+    'textarea name=t', '/textarea', 'button name=b value=c', 'button type=reset', 'fieldset disabled', '/fieldset',
+    'legend', '/legend', 'table', 'tr', 'td', '/table', 'input type=number value=1e999 name=n',
+    'input type=range min=-1e999 max=1e999 name=q', 'input type=range min=1e308 max=-5 value=x name=q',
+    'input name=_charset_ type=hidden', 'input type=image name=i', 'input dirname=d name=z dir=rtl',
+    'input form=f name=k', 'input form=\'"\\\n\' name=k', 'template', 'svg', 'input type=file name=f',
+    'input type=color name=c', 'base href=//[', 'base href=/z', 'datalist', 'noscript',
+    "meta http-equiv=refresh content='0;url=/b'", "meta http-equiv=refresh content='9 url=//h:99999'",
+)  # fmt: skip
+
+
+def a_form(chance: random.Random) -> bytes:
+    """A form as nobody writes them; now and then a part of it many times over."""
+    page = b""
+    for _ in range(chance.choice((1, 2, 4))):
+        run = b"".join(
+            b"<%s>%s"
+            % (chance.choice(FORM).encode(), chance.choice((b"", b"", b"x", b"\xff", b"&#xd800;", b"\n", b"\0")))
+            for _ in range(chance.choice((1, 3, 8)))
+        )
+        page += run * chance.choice((1, 1, 1, 3, 2000))
     return page
 
 

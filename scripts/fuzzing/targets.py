@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import brotli
 import can_ada
+from asked import ASKED
 from child import Target
 from hypothesis import strategies as st
 from multidict import CIMultiDict
@@ -257,4 +258,5 @@ TARGETS = [
     Target(
         "headers", words(HEADERS, " ") | words(URLS) | st.binary(max_size=60), headers, (b"sid=1; Path=/; Max-Age=5",)
     ),
+    *ASKED,
 ]
