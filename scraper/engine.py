@@ -221,10 +221,7 @@ class Engine:
             log.warning("no_seeds", spider=self._spider.name, hint="give start_urls or write start()")
 
     async def _add_seeds(self) -> None:
-        seeds, self._seeds = self._seeds, []
-        await self._add(seeds)
-
-    async def _add(self, requests: list[Request]) -> None:
+        requests, self._seeds = self._seeds, []
         if requests:
             new = await self._store.add(requests, self._clock.time())
             self.stats.links += new  # not in one line with await: commits count links meanwhile

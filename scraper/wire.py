@@ -22,7 +22,6 @@ from scraper.page import HostLedger
 
 COUNTS = tuple(name for name in HostLedger.__struct_fields__ if name not in ("host", "peak"))
 _NEW, _ASKED, _ANSWERED = range(3)
-READ_AT_ONCE = 64 * 1024
 MOST_INTERIM = 20
 """Answers of 100 to 199 before the one that counts; a flood of them would keep the loop busy with nothing else."""
 _KEPT = re.compile(r"\b(timeout|max)\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
@@ -78,13 +77,6 @@ class Wire(ResponseHandler):
         self._state = _NEW
         self._single = single
         self._by_peer = self._lost = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if hasattr(transport, "max_size"):
-            # asyncio makes room for 256 KiB with each read, and shrinks that to the few that came. Where such a piece
-            # lies on top of the heap, malloc gives it back to the system and takes it anew, each time.
-            transport.max_size = READ_AT_ONCE
 
     def ask(self) -> None:
         """A request is put on this connection."""

@@ -1,10 +1,8 @@
 """Bodies written to files: whole or not at all, below their folder, and counted as done only when they are there."""
 
 import asyncio
-import fcntl
 import gzip
 import hashlib
-import os
 import random
 import resource
 import signal
@@ -227,49 +225,7 @@ def test_what_a_kill_left_is_swept_and_what_lives_is_not(tmp_path: Path) -> None
     assert files(tmp_path) == {"whole": b"x"}
 
 
-def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a"
-    settled: list[tuple[int, bool]] = []
-    settle = os.fsync
-
-    def watched(descriptor: int) -> None:
-        settle(descriptor)
-        settled.append((os.fstat(descriptor).st_ino, path.exists()))
-
-    monkeypatch.setattr(os, "fsync", watched)
-    download = Download(tmp_path)
-    download.write(b"x")
-    download.keep("a")
-    assert settled == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
-
-
-def test_a_file_that_is_swept_before_it_is_locked_is_begun_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    swept: list[int] = []
-    lock = fcntl.flock
-
-    def late(file: Any, how: int) -> None:
-        if not swept:
-            swept.append(0)
-            swept[0] = sweep(tmp_path)
-        lock(file, how)
-
-    monkeypatch.setattr(fcntl, "flock", late)
-    download = Download(tmp_path)
-    download.write(b"x")
-    assert swept == [1]
-    download.keep("a")
-    assert files(tmp_path) == {"a": b"x"}
-
-
 # -- over the network
-
-
-async def test_an_announced_giant_is_not_waited_for(tmp_path: Path) -> None:
-    giant = Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n")
-    async with Server(always(giant)) as server, getting(tmp_path, read_timeout=0.5) as ours:
-        await ours.fails(server.url(), errors.BodyTooLarge, stream_to="a")
 
 
 @pytest.mark.parametrize("coding", [None, *CODINGS])
@@ -346,15 +302,6 @@ async def test_a_failure_leaves_the_old_file_and_nothing_half(
     async with Server(always(reply)) as server, getting(tmp_path, max_body_size=1_000_000) as ours:
         await ours.fails(server.url(), kind, stream_to="a")
     assert files(tmp_path) == {"a": b"of yesterday"}
-
-
-async def test_what_unfolds_to_nothing_counts_as_it_came(tmp_path: Path) -> None:
-    """A gzip member, and padding without end after it: nothing of it is written, yet it comes."""
-    padded = chunked(gzip.compress(b"x") + bytes(4_000_000), size=20_000, end=b"", Content_Encoding="gzip")
-    async with Server(always(padded)) as server, getting(tmp_path, max_body_size=1_000_000) as ours:
-        await ours.fails(server.url(), errors.BodyTooLarge, stream_to="a")
-        await server.until(lambda: not server.open)
-    assert files(tmp_path) == {}
 
 
 async def test_a_download_has_a_cap_of_its_own(tmp_path: Path) -> None:

@@ -43,16 +43,6 @@ async def test_tls_time_is_told_from_tcp_time(certificate: ssl.SSLContext) -> No
         assert one(pool).tls == 0
 
 
-async def test_no_read_asks_for_more_memory_than_malloc_keeps_at_hand() -> None:
-    """Of 128 KiB it would map and give back each piece (M_MMAP_THRESHOLD)."""
-    async with Server(always(page())) as server, SessionPool(Settings()) as pool:
-        answer = await pool.send(Request(server.url()))
-        transport = answer.wire.transport
-        assert transport is not None
-        assert getattr(transport, "max_size", 0) < 128 * 1024
-        await answer.read()
-
-
 async def test_what_is_sent() -> None:
     settings = Settings(user_agent="shopper/2", headers={"accept-language": "eo", "X-Crawl": "1"})
     async with Server() as server, SessionPool(settings) as pool:

@@ -19,9 +19,9 @@ insert into host_pages (host, pages) values (?, ?) on conflict (host) do update 
 class Budget:
     """Lives on the database thread. ``most`` pages of one host in a run; 0: any number, and nothing is counted.
 
-    The counts are a temporary table: it is undone with its transaction, and grows in a temporary file beyond a page cache
-    of a fixed size (unless SQLite was built, or is told by ``temp_store``, to keep it in memory). Each process
-    counts the pages once and goes on from there, so that no kill, and no process without a budget, can put it wrong.
+    The counts are a temporary table: it is undone with its transaction. It is in memory, some 60 bytes for each host,
+    and only where there is a budget. Each process counts the pages once and goes on from there, so that no kill, and no
+    process without a budget, can put it wrong.
     """
 
     def __init__(self) -> None:
