@@ -191,9 +191,7 @@ async def test_long_headers_are_fine() -> None:
         assert (await ours.get(server.url())).status == 200
 
 
-@pytest.mark.parametrize(
-    "options", [{"headers": {"X": "a\r\nY: b"}}, {"method": "GE T"}, {"cookies": {"a": "b\r\nX: y"}}]
-)
+@pytest.mark.parametrize("options", [{"method": "GE T"}, {"cookies": {"a": "b\r\nX: y"}}])
 async def test_a_request_that_cannot_be_sent(options: dict[str, object]) -> None:
     async with Server() as server, fetching() as ours:
         await ours.fails(server.url(), FetchError, **options)

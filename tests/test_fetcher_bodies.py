@@ -117,6 +117,14 @@ async def test_a_body_is_cut_without_an_error_and_its_connection_closed(coding: 
         await server.until(lambda: not server.open)
 
 
+async def test_what_has_come_is_enough_for_the_cut_though_nothing_more_comes() -> None:
+    little = chunked(gzip.compress(bytes(UNFOLDED)), end=b"", Content_Encoding="gzip")
+    async with Server(always(little)) as server, fetching(read_timeout=2) as ours:
+        request = Request(server.url())
+        request.options = {"cut_at": 500}
+        assert (await ours.fetcher.fetch(request)).body == bytes(500)
+
+
 async def test_a_body_shorter_than_the_cut_is_whole_and_its_connection_kept() -> None:
     async with Server(always(page(b"User-agent: *"))) as server, fetching() as ours:
         for _ in range(2):

@@ -33,8 +33,6 @@ from scraper.settings import Settings
 
 LARGE = 256 * 1024
 """Bytes as they come from which a body is large."""
-LITTLE = 16 * 1024
-"""Bytes that are waited for when only the beginning of a body is wanted."""
 UNFOLDED = 1024 * 1024
 """Bytes that a small body may unfold to on the loop, in about two milliseconds; the rest of it does on a thread."""
 THREADS = 4
@@ -177,7 +175,8 @@ class HttpFetcher:
     ) -> bytes:
         """The content of a large body, ``chunks`` of which have come; no more than its first ``cut`` bytes."""
         decoder = Decompressor(coding or "", cap if cut is None else sys.maxsize)
-        enough, step = (cap, LARGE) if cut is None else (cut, LITTLE)
+        # Where it is cut, what has come may be enough: whoever sends it may say nothing more.
+        enough, step = (cap, LARGE) if cut is None else (cut, 1)
         weight = 1 if coding is None else 2  # a decoder remembers what it gave: up to 16 MB
         raw = 0
         content = BytesIO()  # grows in place, and gives its bytes away without a copy
