@@ -56,10 +56,11 @@ def after(clock: FakeClock, seconds: float, answer: Any) -> Callable[[Request], 
 @pytest.mark.parametrize(
     ("error", "takes", "healthy_by", "over_by"),
     [
-        (cut(), 0.02, 30.0, 60.0),
-        (503, 0.02, 60.0, 90.0),
-        (ReadTimeout("silent"), 30.0, 500.0, 6 * 4 * 30.0),  # at worst one after the other
-        (ConnectError("refused"), 0.02, 5.0, 30.0),
+        # Seconds on the fake clock, twice what they come to: the waits between attempts are random.
+        (cut(), 0.02, 60.0, 120.0),
+        (503, 0.02, 120.0, 180.0),
+        (ReadTimeout("silent"), 30.0, 900.0, 2 * 6 * 4 * 30.0),  # at worst one after the other
+        (ConnectError("refused"), 0.02, 30.0, 60.0),
     ],
     ids=str,
 )
