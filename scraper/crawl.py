@@ -6,7 +6,6 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,12 @@ from scraper.errors import CallbackError, ExportError, OutputError, SpiderError,
 from scraper.expect import judge, parse
 from scraper.export import check_target, export
 from scraper.log import Logger, configure
-from scraper.page import HostLedger, Run, Snapshot, Verdict
+from scraper.page import Run, Snapshot, Verdict
 from scraper.parts import build_parts, check_parts
 from scraper.ports import Clock, Fetcher, Mode, Observer, RetryPolicy, Store, Throttle
 from scraper.process import run_alone
 from scraper.pulse import Pulse
+from scraper.report import CrawlReport
 from scraper.retry import default_policy
 from scraper.scope import Scope
 from scraper.session import SessionPool
@@ -36,39 +36,6 @@ log = Logger("scraper.crawl")
 
 NOTHING = "nothing_to_retry"
 """The reason of a crawl that was to retry dead pages and found none."""
-
-
-@dataclass(frozen=True, slots=True)
-class CrawlReport:
-    """What came of a crawl.
-
-    ``counts`` is of this process, ``totals`` of the whole run, over every process that worked on it.
-    ``hosts`` is the run's connection ledger, busiest first. ``finished`` is False when there is work
-    left, and the next crawl resumes. ``verdicts`` are the rules that the run was held against: none before its end.
-    """
-
-    spider: str
-    run: int
-    resumed: bool
-    reason: str
-    finished: bool
-    counts: Snapshot
-    totals: Snapshot
-    hosts: list[HostLedger]
-    database: Path | None
-    exported: int | None = None
-    """Items written to ``output``, when one was asked for."""
-    verdicts: tuple[Verdict, ...] = ()
-
-    @property
-    def failed_rules(self) -> list[Verdict]:
-        """The rules that were not met."""
-        return [verdict for verdict in self.verdicts if not verdict.met]
-
-    @property
-    def ok(self) -> bool:
-        """Finished, and every rule met."""
-        return self.finished and not self.failed_rules
 
 
 class Crawl:

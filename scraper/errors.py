@@ -5,6 +5,7 @@ ScraperError                     everything below; may carry the Request it is a
 │   ├── SettingsError            unknown name, wrong type, unreadable scraper.toml
 │   ├── SpiderError              no such spider, bad argument, bad class
 │   ├── RequestError             a Request that cannot be stored or followed
+│   ├── MissingExtra             an optional library is not installed; the message says how to
 │   └── OutputError              a file that cannot be written as asked
 │       └── ExportError          that shows at the end of a crawl; the same command writes it then
 ├── FetchError                   no usable response for a request
@@ -36,6 +37,7 @@ ScraperError                     everything below; may carry the Request it is a
 ├── ParseError                   the body is not what the spider took it for
 │   ├── NestingError             nested so deeply that parsing would stall
 │   └── ContentError             css() of what is not HTML, json() of what is not JSON, and the like
+├── DropItem                     no failure: a step does not want this item, and says why
 ├── CallbackError                a callback raised, or yielded what is neither item nor Request
 │   └── TooManyResults           one page gave more than max_results links and items
 └── StoreError                   the database failed; the crawl stops and can be resumed
@@ -76,6 +78,10 @@ class SpiderError(UsageError):
 
 class RequestError(UsageError):
     """A Request that cannot be stored: bad URL, foreign callback, meta that is not JSON."""
+
+
+class MissingExtra(UsageError):
+    """A part that needs a library which is not installed; the message names the extra that brings it."""
 
 
 class OutputError(UsageError):
@@ -245,6 +251,10 @@ class ContentError(ParseError):
     """The body is of another type than the one it is read as."""
 
     reason: ClassVar[str] = "content type"
+
+
+class DropItem(ScraperError):
+    """Raised by a step, or by what cleans a field: the item is not stored, and the words are kept as the reason."""
 
 
 class CallbackError(ScraperError):

@@ -31,9 +31,9 @@ CODE = sorted(
     if path.suffix in ("", ".py") and path.is_file()
 )
 EXPORTS = """
-BodyError CallbackError ConnectError Crawl CrawlReport FetchError FormRequest Host JsonRequest ParseError ReadError
-Request RequestError Response RetryPolicy RobotsDenied ScraperError Selector SelectorList Settings SettingsError Spider
-SpiderError StatusError StoreError StoreLocked UsageError __version__ crawl run stream
+BodyError CallbackError ConnectError Crawl CrawlReport DropItem FetchError FormRequest Host JsonRequest MissingExtra
+ParseError ReadError Request RequestError Response RetryPolicy RobotsDenied ScraperError Selector SelectorList
+Settings SettingsError Spider SpiderError StatusError StoreError StoreLocked UsageError __version__ crawl run stream
 """.split()
 
 

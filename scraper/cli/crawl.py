@@ -12,11 +12,12 @@ import typer
 
 from scraper.cli import options
 from scraper.cli.exits import Exit
-from scraper.crawl import NOTHING, Crawl, CrawlReport, run_crawl
+from scraper.crawl import NOTHING, Crawl, run_crawl
 from scraper.discover import find
 from scraper.errors import UsageError
 from scraper.log import Logger, configure
 from scraper.process import LAST, end_within
+from scraper.report import CrawlReport
 from scraper.settings import Settings, load
 
 log = Logger("scraper.cli")

@@ -14,8 +14,8 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from scraper.crawl import CrawlReport
 from scraper.page import HostLedger, Snapshot
+from scraper.report import CrawlReport
 
 WIDE = 110
 """Columns when the output is no terminal."""
