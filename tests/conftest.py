@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import trustme
 import uvloop
+from prefork import Forks
 
 from scraper.testing.bookshop import serve
 
@@ -83,14 +84,19 @@ def start_cli(tmp_path: Path) -> Iterator[StartCli]:
         process.communicate()
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    made = Forks(environment())
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def cli(start_cli: StartCli) -> Cli:
+def cli(forks: Forks, tmp_path: Path) -> Cli:
     """``cli("crawl", "books")``: the command run to its end in a scratch folder."""
 
     def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-        process = start_cli(*arguments, **variables)
-        out, err = process.communicate()
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return forks.run([*map(str, arguments)], tmp_path, environment(**variables))
 
     return run
 
