@@ -58,6 +58,14 @@ class Deadlines:
             first.expire()
 
 
+class Lone(Deadlines):
+    """A limit for one request: its timer goes with it."""
+
+    def end(self, deadline: Deadline) -> None:
+        super().end(deadline)
+        self.stop()
+
+
 class Deadline:
     """One use of a limit. As with ``asyncio.timeout``, a cancel from outside stays a cancel."""
 

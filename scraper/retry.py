@@ -50,7 +50,7 @@ class RetryPolicy:
         self.resend_unsafe = resend_unsafe
 
     def delay(self, lease: Lease, error: FetchError, now: float) -> float | None:
-        """Seconds until the next attempt, or None to give up."""
+        """Seconds until the next attempt, or None to give up. ``retry_attempts`` of the request win over ``stop``."""
         request = lease.request
         sent = isinstance(error, ReadError | BodyCut) and not error.unsent
         if sent and not may_repeat(request.method, request.options, self.resend_unsafe):
@@ -63,7 +63,9 @@ class RetryPolicy:
         else:
             wait = float(self.wait(state))
         state.upcoming_sleep = max(wait, 0.0)  # stop_before_delay reads it
-        return None if self.stop(state) else state.upcoming_sleep
+        own = request.options.get("retry_attempts") if request.options is not None else None
+        over = lease.attempt >= own if own is not None else self.stop(state)
+        return None if over else state.upcoming_sleep
 
     def _state(self, lease: Lease, error: FetchError, now: float) -> tenacity.RetryCallState:
         """The page's history in the form that tenacity's strategies read."""

@@ -27,7 +27,7 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
 
-from scraper.deadline import Deadline, Deadlines
+from scraper.deadline import Deadline, Deadlines, Lone
 from scraper.errors import Postponed, SettingsError
 from scraper.guard import Guard
 from scraper.ledger import LedgerConnector
@@ -137,8 +137,10 @@ class SessionPool:
         """The address of a host name, once a connection to it was made; None when that is not known."""
         return self._connector.addresses.get(host) if self._connector is not None else None
 
-    def deadline(self) -> Deadline:
-        """A ``with`` block that raises Overdue when it takes longer than ``total_timeout``."""
+    def deadline(self, options: Mapping[str, Any] | None = None) -> Deadline:
+        """A ``with`` block that raises Overdue when it takes longer than ``total_timeout``, the request's or ours."""
+        if options is not None and "total_timeout" in options:
+            return Lone(options["total_timeout"]).one()
         return self._deadlines.one()
 
     def ledger(self) -> list[HostLedger]:

@@ -5,8 +5,6 @@ import inspect
 import json
 import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import typer.main
-from conftest import ROOT, Cli, environment
+from conftest import ROOT, Cli
 
 import scraper
 from scraper.cli import app
@@ -31,23 +29,15 @@ CODE = sorted(
     if path.suffix in ("", ".py") and path.is_file()
 )
 EXPORTS = """
-BodyError CallbackError ConnectError Crawl CrawlReport DropItem FetchError FormRequest Host JsonRequest MissingExtra
-ParseError ReadError Request RequestError Response RetryPolicy RobotsDenied ScraperError Selector SelectorList
-Settings SettingsError Spider SpiderError StatusError StoreError StoreLocked UsageError __version__ crawl run stream
+BodyError CSVSpider CallbackError ConnectError Crawl CrawlReport CrawlSpider Download DropItem FeedSpider FetchError
+FormRequest Host JSONSpider JsonRequest Link LinkExtractor MissingExtra ParseError ReadError Request RequestError
+Response RetryPolicy RobotsDenied Rule ScraperError Selector SelectorList Settings SettingsError SitemapSpider Spider
+SpiderError StatusError StoreError StoreLocked UsageError XMLSpider __version__ crawl next_page run stream
 """.split()
 
 
 def read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> Iterator[Any]:
-    """The fenced blocks of a language on every page, named by file and line."""
-    for path in PAGES:
-        text = read(path)
-        for match in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-            line = text[: match.start()].count("\n") + 1
-            yield pytest.param(match[1], id=f"{path.relative_to(ROOT)}:{line}")
 
 
 # the package
@@ -172,35 +162,6 @@ def test_exit_codes_are_documented() -> None:
 
 
 # examples
-
-
-@pytest.mark.parametrize("program", list(blocks("python")))
-def test_example_runs(program: str, cli: Cli, tmp_path: Path, bookshop_url: str) -> None:
-    assert "https://books.toscrape.com/" in program
-    (tmp_path / "example.py").write_text(program.replace("https://books.toscrape.com/", bookshop_url))
-    if "scraper.run(" in program or "asyncio.run(" in program:
-        command = [sys.executable, "example.py"]
-        done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
-    else:
-        done = cli("crawl", "example.py", "--limit-pages", 30, "-o", "-")
-        assert done.returncode == 0, done.stderr
-        assert done.stdout, done.stderr
-        event = json.loads(done.stderr.splitlines()[-1])
-        assert (event["failures"], event["rejects"]) == (0, 0)
-
-
-@pytest.mark.parametrize("script", list(blocks("sql")))
-def test_question_can_be_asked(script: str, cli: Cli, tmp_path: Path, bookshop_url: str) -> None:
-    crawled = cli("crawl", ROOT / "spiders" / "books.py", "-a", f"start={bookshop_url}", "--limit-pages", 30)
-    assert crawled.returncode == 0, crawled.stderr
-    db = sqlite3.connect(tmp_path / "data" / "books.db")
-    statements = [each for each in script.split(";") if each.strip()]
-    answers = [db.execute(statement).fetchall() for statement in statements]
-    db.close()
-    assert len(statements) == 9
-    assert sum(map(bool, answers)) >= 6  # one asks about a URL of another site, two about what went wrong
 
 
 async def test_tables_are_documented(tmp_path: Path) -> None:
