@@ -1,6 +1,7 @@
 """A web-scraping framework on pooled keep-alive sessions, exactly-once to the row."""
 
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from scraper.bodies import FormRequest, JsonRequest
@@ -33,17 +34,39 @@ from scraper.settings import VERSION as __version__
 from scraper.settings import Host, Settings
 from scraper.spider import Spider
 
+if _TYPE_CHECKING:
+    from scraper.feeds.csv_rows import CSVSpider
+    from scraper.feeds.json_objects import JSONSpider
+    from scraper.feeds.news import FeedSpider
+    from scraper.feeds.paging import next_page
+    from scraper.feeds.sitemaps import SitemapSpider
+    from scraper.feeds.xml_nodes import XMLSpider
+    from scraper.fields import Field
+    from scraper.link import Link
+    from scraper.link_rules import CrawlSpider, Rule
+    from scraper.links import LinkExtractor
+    from scraper.media import Download
+    from scraper.rows import items
+
 __all__ = [
     "BodyError",
+    "CSVSpider",
     "CallbackError",
     "ConnectError",
     "Crawl",
     "CrawlReport",
+    "CrawlSpider",
+    "Download",
     "DropItem",
+    "FeedSpider",
     "FetchError",
+    "Field",
     "FormRequest",
     "Host",
+    "JSONSpider",
     "JsonRequest",
+    "Link",
+    "LinkExtractor",
     "MissingExtra",
     "ParseError",
     "ReadError",
@@ -52,24 +75,43 @@ __all__ = [
     "Response",
     "RetryPolicy",
     "RobotsDenied",
+    "Rule",
     "ScraperError",
     "Selector",
     "SelectorList",
     "Settings",
     "SettingsError",
+    "SitemapSpider",
     "Spider",
     "SpiderError",
     "StatusError",
     "StoreError",
     "StoreLocked",
     "UsageError",
+    "XMLSpider",
     "__version__",
     "crawl",
+    "items",
+    "next_page",
     "run",
     "stream",
 ]
 
-_RARE: dict[str, str] = {}
+_RARE: dict[str, str] = {
+    "CSVSpider": "scraper.feeds.csv_rows",
+    "CrawlSpider": "scraper.link_rules",
+    "Download": "scraper.media",
+    "FeedSpider": "scraper.feeds.news",
+    "Field": "scraper.fields",
+    "JSONSpider": "scraper.feeds.json_objects",
+    "Link": "scraper.link",
+    "LinkExtractor": "scraper.links",
+    "Rule": "scraper.link_rules",
+    "SitemapSpider": "scraper.feeds.sitemaps",
+    "XMLSpider": "scraper.feeds.xml_nodes",
+    "items": "scraper.rows",
+    "next_page": "scraper.feeds.paging",
+}
 """Names that few spiders need, and the module of each: it is imported when the name is first asked for, for the start
 of a short crawl is measured. Each stands above a second time, below ``if TYPE_CHECKING``."""
 

@@ -103,6 +103,7 @@ class FormRequest(Request):
         formid: str | None = None,
         formnumber: int = 0,
         formcss: str | None = None,
+        formxpath: str | None = None,
         formdata: Any = None,
         files: Any = None,
         clickdata: Mapping[str, Any] | None = None,
@@ -117,8 +118,9 @@ class FormRequest(Request):
 
         Args:
             response: the page.
-            formname, formid, formcss, formnumber: which form: by its name, its id, a selector for it or for
-                something in it, or by its number (from 0); the first of these that is given counts.
+            formname, formid, formcss, formxpath, formnumber: which form: by its name, its id, a selector or an XPath
+                (extra ``xpath``) for it or for something in it, or by its number (from 0); the first of these that is
+                given counts.
             formdata: values in place of the page's; None takes a field away. Names the form does not have are added.
             files: for its file inputs, as of FormRequest.
             clickdata: attributes of the button to click, and ``nr``, its number among those that have them; the
@@ -131,7 +133,7 @@ class FormRequest(Request):
         """
         from scraper.form_choice import choose  # one page of a crawl asks for it, and most crawls never
 
-        chosen = choose(response, formname, formid, formcss, formnumber, clickdata, dont_click)
+        chosen = choose(response, formname, formid, formcss, formnumber, clickdata, dont_click, formxpath)
         enctype = chosen.enctype
         target = response.urljoin(url) if url is not None else chosen.url
         if target is None:

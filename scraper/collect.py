@@ -1,4 +1,7 @@
-"""collect: what a callback gave, checked and sorted into links and items; and no more of it than one page may give."""
+"""collect: what a callback gave, checked and sorted into links and items; and no more of it than one page may give.
+
+Here an item is cleaned and checked, and goes through the spider's steps.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from scraper.errors import CallbackError, RequestError, ScraperError, TooManyResults
-from scraper.item import is_item, to_item
-from scraper.page import Found, Item
-from scraper.request import Request, is_plain
+from scraper.errors import CallbackError, DropItem, MissingExtra, RequestError, ScraperError, TooManyResults
+from scraper.item import fitted, is_item, to_item
+from scraper.page import FileLink, Found, Item, LinkDrop, Reject, Unwanted
+from scraper.request import Request, is_download, is_part, is_plain
+from scraper.response import Response
 from scraper.scope import Scope
 from scraper.url import origin_of
 
@@ -22,8 +26,14 @@ FEW = 2_000
 Throw = Callable[[Exception], Any]
 
 
-async def collect(scope: Scope, result: Any, parent: Request, nofollow: bool | None = None) -> Found:
+async def collect(
+    scope: Scope, result: Any, parent: Request, nofollow: bool | None = None, response: Response | None = None
+) -> Found:
     """Everything a callback gave, from whatever it returned.
+
+    Items are cleaned (with the ``response``, for cleaners that want it), checked, and led through ``scope.steps``,
+    also where there is no engine. What the steps have of ``open`` and ``close`` is the caller's to call: ``async with
+    scope.steps.opened(run)``.
 
     With ``nofollow`` its page asks that no link is followed; False: only those links that say so themselves are not;
     None: nobody asks.
@@ -31,11 +41,18 @@ async def collect(scope: Scope, result: Any, parent: Request, nofollow: bool | N
     A bad Request or a value that is neither raises *inside* the callback, at its ``yield``, so that the
     traceback shows the line to mend. Raises what the callback raises, and TooManyResults.
     """
-    taker = _Collector(scope, parent, nofollow)
+    taker = _Collector(scope, parent, nofollow, response)
     if inspect.isawaitable(result):
         result = await result
     if result is None:
         return taker.found
+    await _taken(taker, result)
+    if taker.waiting:
+        await taker.step()
+    return taker.found
+
+
+async def _taken(taker: _Collector, result: Any) -> None:
     if inspect.isgenerator(result):
         try:
             await taker.take(result, result.throw)
@@ -58,7 +75,6 @@ async def collect(scope: Scope, result: Any, parent: Request, nofollow: bool | N
         await taker.take(iter((result,)))
     else:
         await taker.take(iter(result))
-    return taker.found
 
 
 def _closed(error: BaseException, close: Callable[[], object]) -> None:
@@ -81,14 +97,19 @@ class _Collector:
         "longest",
         "near",
         "nofollow",
+        "page",
         "parent",
         "refused",
         "scope",
         "slashes",
+        "waiting",
     )
 
-    def __init__(self, scope: Scope, parent: Request, nofollow: bool | None) -> None:
+    def __init__(self, scope: Scope, parent: Request, nofollow: bool | None, response: Response | None) -> None:
         self.scope = scope
+        self.page = response if response is not None else Response(parent.url, request=parent)
+        self.waiting: list[tuple[Any, Any]] = []
+        """Items that are still to go through the steps: as they were yielded, and as they are now."""
         self.parent = parent
         self.found = Found()
         self.depth = parent.depth + 1
@@ -175,20 +196,60 @@ class _Collector:
         if value is None:
             return None
         try:
-            item = to_item(value, self.scope.max_item_size) if is_item(value) else None
-        except CallbackError as error:
-            return error
-        if item is not None:
-            if isinstance(item, Item):
-                self.found.items.append(item)
-            else:
-                self.found.rejects.append(item)
+            if is_item(value):
+                self._item(value)
+                return None
+        except DropItem as drop:
+            self._drop(value, "clean", str(drop))
             return None
+        except (CallbackError, MissingExtra) as error:
+            return error
         return CallbackError(
             f"the callback for {self.parent.url} gave a {type(value).__name__} ({value!r:.60}); "
             "yield Requests and items (dict, dataclass, msgspec.Struct, attrs, pydantic)",
             request=self.parent,
         )
+
+    def _item(self, value: Any) -> None:
+        if type(value) is Reject:
+            self.found.rejects.append(value)
+        elif type(value) is LinkDrop:
+            self.scope.drop(self.found, value.reason, (value.url,))
+        elif self.scope.steps is None:
+            self._keep(value, to_item(value, self.scope.max_item_size, self.page))
+        elif isinstance(now := fitted(value, self.page), Reject):
+            self._keep(value, now)
+        else:
+            self.waiting.append((value, now))
+
+    def _keep(self, given: Any, item: Item | Reject) -> None:
+        if isinstance(item, Item):
+            if item.value is not given:
+                item.given = given
+            self.found.items.append(item)
+        else:
+            self.found.rejects.append(item)
+            self.found.refused.append(given)
+
+    def _drop(self, given: Any, step: str, words: str) -> None:
+        self.scope.drop_item(self.found, step, words)
+        self.found.refused.append(given)
+
+    async def step(self) -> None:
+        """Lead what waits through the steps, one after the other."""
+        steps, most = self.scope.steps, self.scope.max_item_size
+        assert steps is not None
+        waiting, self.waiting = self.waiting, []
+        for number, (given, value) in enumerate(waiting, 1):
+            result = await steps.through(value, self.page)
+            if isinstance(result, Reject):
+                self._keep(given, result)
+            elif isinstance(result, Unwanted):
+                self._drop(given, result.step, result.words)
+            else:
+                self._keep(given, to_item(result, most))
+            if not number % FEW:
+                await asyncio.sleep(0)
 
     def _link(self, request: Request) -> ScraperError | None:
         if request.depth or request is self.parent:  # given before: what waits to be stored must not change
@@ -204,6 +265,12 @@ class _Collector:
                 self.scope.prepare(request, salt)
             except RequestError as error:
                 return error
+            if is_download(request) and (flaw := self._wish(request)) is not None:
+                return flaw
+            if is_part(request):  # of this very page, so nothing to drop
+                request.depth = self.parent.depth
+                self.links.append(request)
+                return None
         else:
             request.stored = ""
         url = request.url
@@ -223,6 +290,15 @@ class _Collector:
         self.links.append(request)
         return None
 
+    def _wish(self, request: Request) -> ScraperError | None:
+        """A file that is for an item: which one it is shows when all that the page gives is known."""
+        if (wanted := getattr(request, "item", None)) is not None:
+            if not isinstance(wanted, tuple) and not is_item(wanted):
+                return RequestError(f"item of {request!r} is no item but a {type(wanted).__name__}: {wanted!r:.60}")
+            self.found.files = files = self.found.files or []
+            files.append(FileLink(request, getattr(request, "field", ""), len(files), wanted))
+        return None
+
     def _says_no(self, request: Request) -> bool:
         """Whether the link or its page asks not to be followed; a page that asks for itself again follows no link."""
         said = self.nofollow if request.options is None else request.options.get("nofollow", self.nofollow)
@@ -230,6 +306,6 @@ class _Collector:
 
 
 DOORS = frozenset(
-    each.__code__ for each in (collect, _closed, _Collector.take, _Collector.take_async, _Collector._some)
+    each.__code__ for each in (collect, _taken, _closed, _Collector.take, _Collector.take_async, _Collector._some)
 )
 """The code that calls a callback's: how the watchdog knows a callback on the stack."""

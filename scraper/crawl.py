@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,7 +16,6 @@ from scraper.discover import build
 from scraper.engine import OVER, Engine
 from scraper.errors import CallbackError, ExportError, OutputError, SpiderError, StoreError, UsageError
 from scraper.expect import judge, parse
-from scraper.export import check_target, export
 from scraper.log import Logger, configure
 from scraper.page import Run, Snapshot, Verdict
 from scraper.parts import build_parts, check_parts
@@ -29,8 +28,12 @@ from scraper.scope import Scope
 from scraper.session import SessionPool
 from scraper.settings import NAMES, Settings, load
 from scraper.spider import Spider
+from scraper.state import load_state, save_state, state_of
 from scraper.stores.sqlite import SqliteStore
 from scraper.tap import Tap
+
+if TYPE_CHECKING:
+    from scraper.exports.crawled import Wanted
 
 log = Logger("scraper.crawl")
 
@@ -45,7 +48,8 @@ class Crawl:
         spider: class, or an instance.
         arguments: given to the spider's ``__init__``; strings are converted to the annotated types.
         db: the SQLite file; ``<data>/<spider>.db`` when None.
-        output: a file for this run's items (.jsonl, .csv, .json; ``-`` is stdout), written at the end.
+        output: files for this run's items, one or several, written at the end besides the spider's ``exports``; see
+            docs/exports.md (``-`` is stdout).
         mode: ``auto`` resumes an unfinished run and else begins a new one, ``fresh`` abandons it, ``resume``
             insists on it.
         revive: crawl only the dead pages of the last run, those with one of these reasons (shell patterns; empty:
@@ -65,7 +69,7 @@ class Crawl:
         *,
         arguments: Mapping[str, Any] | None = None,
         db: str | Path | None = None,
-        output: str | None = None,
+        output: str | Path | Iterable[str | Path] | None = None,
         mode: Mode = "auto",
         revive: Sequence[str] | None = None,
         expect: Iterable[str] = (),
@@ -83,8 +87,6 @@ class Crawl:
             raise SpiderError(f"{spider!r} is not a Spider; pass a subclass of scraper.Spider")
         elif arguments:
             raise SpiderError("arguments go to a spider class; this is an instance already")
-        if output is not None:
-            check_target(output)
         self.spider = spider
         self.settings = settings if isinstance(settings, Settings) else load(settings, spider=spider.settings)
         chosen = self.settings
@@ -101,7 +103,11 @@ class Crawl:
         self._mode: Mode = mode
         self._revive = revive
         self.database = None if store is not None else Path(db or Path(self.settings.data) / f"{spider.name}.db")
-        self.output = output
+        self._wanted: list[Wanted] = []
+        if output is not None or spider.exports:  # what only exports need is imported for them
+            from scraper.exports.crawled import wanted
+
+            self._wanted = wanted(output, spider.exports, spider.name, self.database)
         self._store = store
         self._fetcher = fetcher
         self._throttle = throttle
@@ -132,9 +138,12 @@ class Crawl:
             run, waiting = await self._begin(store)
             parts = await build_parts(self.spider, settings, store, clock, run, self._fetcher, self._throttle)
             stack.push_async_callback(parts.close)
+            if getattr(self.spider, "in_parts", False):
+                await parts.read_feeds(self.spider, settings, store, self._clock, run)
             log.debug("run", spider=self.spider.name, run=run.id, resumed=run.resumed)
             if not waiting:
                 return await self._report(store, run, NOTHING)
+            await load_state(self.spider, store, clock.time())
             engine = self._engine = Engine(
                 spider=self.spider,
                 settings=settings,
@@ -143,7 +152,7 @@ class Crawl:
                 throttle=parts.throttle,
                 retry=self._retry,
                 clock=clock,
-                observers=self._observers,
+                observers=[*self._observers, *parts.observers],
                 before=await store.counts() if run.resumed else None,
                 seeding=not run.reopened,
                 learners=parts.learners,
@@ -202,7 +211,9 @@ class Crawl:
         beating = asyncio.ensure_future(pulse.run())
         self.cut_short = True
         try:
-            reason = await engine.run()
+            async with steps.opened(run) if (steps := engine.scope.steps) is not None else nullcontext():
+                reason = await engine.run()
+            await save_state(state_of(self.spider), store)
             self.cut_short = reason not in OVER
             return reason
         except StoreError:
@@ -237,9 +248,16 @@ class Crawl:
             totals=msgspec.structs.replace(await store.counts(), seconds=self.snapshot().seconds),
             hosts=await store.ledger(),
             database=self.database,
-            exported=await export(store, self.output, run.id) if self.output is not None else None,
+            exported=await self._export(store, run, finished),
             verdicts=tuple(verdicts),
         )
+
+    async def _export(self, store: Store, run: Run, finished: bool) -> int | None:
+        if not self._wanted:
+            return None
+        from scraper.exports.crawled import export
+
+        return await export(store, self.database, self._wanted, run, finished)
 
     async def _close_spider(self, report: CrawlReport) -> None:
         try:
@@ -248,6 +266,7 @@ class Crawl:
                 await result
         except Exception as error:
             raise CallbackError(f"{self.spider.name}.closed() raised {type(error).__name__}: {error}") from error
+        state_of(self.spider).ended_with_the_crawl()
 
     def stop(self, reason: str = "stopped") -> None:
         """Drain: begin nothing more, finish and commit what has begun. The next crawl resumes."""
@@ -261,6 +280,11 @@ class Crawl:
         """Stop at once. What was not committed is fetched again by the next crawl; nothing is lost."""
         if self._task is not None:
             self._task.cancel()
+
+    @property
+    def prints(self) -> bool:
+        """Whether its items go to stdout."""
+        return any(each.target.stdout for each in self._wanted)
 
     @property
     def rules(self) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from scraper.content import SNIFFED
 from scraper.errors import DownloadError, FileError
 from scraper.filename import PARTIAL
 from scraper.log import Logger
@@ -40,7 +41,7 @@ class Kept(NamedTuple):
     sha256: str
 
 
-class Download:
+class FileWriter:
     """One file being written below ``folder``: ``write`` its pieces, then ``keep`` it under a name or ``drop`` it.
 
     The name is only needed at the end, so it may be made of what was written. Methods may be called from any thread;
@@ -58,7 +59,9 @@ class Download:
         self._partial = Path()
         self._over = False
         self._sum = hashlib.sha256()
-        self._size = 0
+        self.size = 0
+        self.head = b""
+        """How it begins: as many bytes as tell what it is."""
 
     def write(self, data: bytes) -> None:
         """Add to it."""
@@ -70,7 +73,23 @@ class Download:
             except OSError as error:
                 raise _no_room(error, self._folder) from error
             self._sum.update(data)
-            self._size += len(data)
+            self.size += len(data)
+            if len(self.head) < SNIFFED:
+                self.head += data[: SNIFFED - len(self.head)]
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far, in hex."""
+        return self._sum.hexdigest()
+
+    def so_far(self) -> Path:
+        """The file that holds what was written so far, to be read."""
+        with self._lock:
+            try:
+                self._open().flush()
+            except OSError as error:
+                raise _no_room(error, self._folder) from error
+            return self._partial
 
     def keep(self, name: str) -> Kept:
         """Put it in place, over an older file of that name; it is on the disk when this returns.
@@ -97,7 +116,7 @@ class Download:
                 if error.errno in ITS_NAME:
                     raise DownloadError(f"cannot write {path}: {error.strerror}; choose another name for it") from error
                 raise _no_room(error, self._folder) from error
-            return Kept(path, self._size, self._sum.hexdigest())
+            return Kept(path, self.size, self._sum.hexdigest())
 
     def drop(self) -> None:
         """Leave nothing of it."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 from functools import cache, lru_cache
 
-__all__ = ["decode", "encode", "is_utf8", "label_to_codec", "sniff"]
+__all__ = ["declared", "decode", "decoder", "encode", "is_utf8", "label_to_codec", "sniff"]
 
 # https://encoding.spec.whatwg.org/#names-and-labels: name, then its other labels; deeper lines continue.
 _NAMES_AND_LABELS = """
@@ -125,15 +126,32 @@ def sniff(body: bytes, content_type: str | None) -> str:
     declaration within the first 1,024 bytes. Where a browser would then guess, a body that is valid UTF-8 and
     more than ASCII is utf-8; any other is windows-1252 (for pure ASCII the two are the same text).
     """
+    found = declared(body, content_type)
+    if found is not None:
+        return found
+    return "utf-8" if is_utf8(body) and not body.isascii() else "windows-1252"
+
+
+def declared(body: bytes, content_type: str | None) -> str | None:
+    """The same of the beginning of a body; None where it would be a guess."""
     for bom, name in _BOMS:
         if body.startswith(bom):
             return name
-    declared, may_be_markup = _of_header(content_type or "")
-    if declared is None and may_be_markup:
-        declared = _prescan(body[:_PRESCAN_BYTES])
-    if declared is not None:
-        return declared
-    return "utf-8" if is_utf8(body) and not body.isascii() else "windows-1252"
+    found, may_be_markup = _of_header(content_type or "")
+    if found is None and may_be_markup:
+        found = _prescan(body[:_PRESCAN_BYTES])
+    return found
+
+
+def decoder(encoding: str) -> Callable[[bytes, bool], str]:
+    """`decode` for a body that comes in pieces: called with each piece and whether it is the last. A BOM stays in."""
+    name = label_to_codec(encoding) or "utf-8"
+    if name in _MULTI_BYTE:
+        return codecs.getincrementaldecoder(_PYTHON_CODECS.get(name, name))("replace").decode
+    if name == "replacement":
+        return lambda piece, last: "\ufffd" if piece else ""
+    table = _table(name)
+    return lambda piece, last: codecs.charmap_decode(piece, "replace", table)[0]
 
 
 def decode(body: bytes, encoding: str) -> str:

@@ -1,6 +1,6 @@
 """The engine: feeds the frontier, works its leases, sees to it that every visit ends in one outcome.
 
-    _seed    the spider's first requests into the store
+    _seed    the spider's first requests into the store (see ``seeding``)
     _feed    leases from the store into the frontier, and the end of the crawl
     _work    lease after lease to a visitor; as many of these tasks as ``Workers`` has
 
@@ -12,18 +12,19 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from typing import Any
 
-from scraper.errors import FetchError, FileError, StoreError
+from scraper.errors import CallbackError, FetchError, FileError
 from scraper.frontier import Frontier
+from scraper.handover import Handover, tell
 from scraper.log import Logger
-from scraper.page import Found, Lease, Note, Outcome, Receipt, Retry, Seen, Snapshot
+from scraper.page import Lease, Note, Outcome, Receipt, Retry, Seen, Snapshot
 from scraper.ports import Clock, Fetcher, Learner, Observer, RetryPolicy, Store, Throttle, Timer
-from scraper.request import Request
 from scraper.scope import Scope
+from scraper.seeding import Seeding
 from scraper.settings import Settings
-from scraper.spider import Spider, seeds
+from scraper.spider import Spider
+from scraper.state import state_of
 from scraper.stats import Stats
 from scraper.visit import Visitor
 from scraper.watchdog import Watchdog
@@ -35,7 +36,6 @@ log = Logger("scraper.engine")
 FOR_GOOD = math.inf
 """Our leases have no date: we never lose track of one, and the owner's death ends them all at once."""
 
-SEED_CHUNK = 500
 OVER = frozenset(("finished", "limit_pages", "limit_items"))
 """Reasons after which a run is over; after any other it is to be resumed."""
 
@@ -74,7 +74,7 @@ class Engine:
         self._throttle = throttle
         self._clock = clock
         self._observers = observers
-        self._scope = Scope.of(spider, settings)
+        self.scope = self._scope = Scope.of(spider, settings)
         if settings.max_pages_per_host:
             store.budget(settings.max_pages_per_host)
         self._wake = asyncio.Event()
@@ -91,7 +91,6 @@ class Engine:
             asked_until=_monotonic(asked_until, clock),
         )
         self._learners = learners
-        self._named = named
         self.writer = Writer(store, clock, self._committed, notes=self.notes)
         self._scope.room = self.writer.room
         self._visitor = Visitor(
@@ -111,10 +110,22 @@ class Engine:
         self._task: asyncio.Task[Any] | None = None
         self._workers = Workers(settings.concurrency, settings.most_at_once, clock, self._work, self.frontier.is_silent)
         self._visiting = self._workers.visiting
-        self._putting = 0
+        self._state = state_of(spider)
+        self._state.visiting, self._state.most = self._visiting, settings.max_item_size
+        self._handover = Handover(self._state, self._workers, self._visitor, self.writer)
         self._found_items = before.items
         self._seeding = seeding
-        self._seeds: list[Request] = []
+        self._seeds = Seeding(
+            spider,
+            self._scope,
+            store,
+            clock,
+            named=named,
+            idle=lambda: not (self.frontier.queued or self.frontier.in_flight),
+            over=lambda: self._reason is not None,
+            added=self._added,
+            fail=self.fail,
+        )
         self._failure: Exception | None = None
         self._reason: str | None = None
         self._dates = True
@@ -195,37 +206,20 @@ class Engine:
     # -- seeds and leases
 
     async def _seed(self) -> None:
-        """The spider's first requests into the store. If ``start()`` raises, what it gave before is not lost."""
-        number = 0
+        """The spider's first requests, and what its ``start()`` did to the state."""
+        self._state.seeding = True
+        await self._seeds.run()
+        self._state.seeding = self._seeding = False
         try:
-            async with aclosing(seeds(self._spider)) as requests:
-                async for request in requests:
-                    self._scope.prepare(request, f"seed:{number}")
-                    if self._named is not None:
-                        self._named(request.url)
-                    number += 1
-                    self._seeds.append(request)
-                    idle = not (self.frontier.queued or self.frontier.in_flight)
-                    if idle or len(self._seeds) >= SEED_CHUNK:
-                        await self._add_seeds()
-                    if self._reason is not None:
-                        break
-        except StoreError:
-            raise
-        except Exception as error:
+            if (note := self._state.note()) is not None:
+                self.writer.put_together((), note)
+        except CallbackError as error:
             self.fail(error)
-        await self._add_seeds()
-        self._seeding = False
         self._wake.set()
-        if number == 0 and self._failure is None:
-            log.warning("no_seeds", spider=self._spider.name, hint="give start_urls or write start()")
 
-    async def _add_seeds(self) -> None:
-        requests, self._seeds = self._seeds, []
-        if requests:
-            new = await self._store.add(requests, self._clock.time())
-            self.stats.links += new  # not in one line with await: commits count links meanwhile
-            self.frontier.refill()
+    def _added(self, new: int) -> None:
+        self.stats.links += new
+        self.frontier.refill()
 
     async def _feed(self) -> None:
         """Keep the frontier supplied; leave when the crawl is over."""
@@ -243,8 +237,8 @@ class Engine:
                     frontier.dry = False
                 if left := frontier.push(leases):  # of hosts that share a full slot
                     await self._store.release(left)
-            if not leases and self._seeds:  # a slow start() must not keep workers waiting
-                await self._add_seeds()
+            if not leases and self._seeds.waiting:  # a slow start() must not keep workers waiting
+                await self._seeds.add()
             if frontier.dry and self._dates:
                 await self._arm()
             if not leases and self._is_quiet():
@@ -257,7 +251,7 @@ class Engine:
     def _is_quiet(self) -> bool:
         """True when nothing is being done that could give more to do."""
         more = self._seeding or self.frontier.queued
-        if self._visiting or self._putting or (more and self.frontier.allowance != 0):
+        if self._visiting or self._handover.putting or (more and self.frontier.allowance != 0):
             return False
         self.writer.flush()
         return not self.writer.pending
@@ -282,17 +276,21 @@ class Engine:
     # -- visits
 
     async def _work(self, number: int) -> None:
+        self._state.enter(number)
         while (lease := await self.frontier.next()) is not None:
             self._workers.visits(number, lease)
             try:
                 outcome = await self._visitor.visit(lease, number)
+            except asyncio.CancelledError:
+                self._state.abandon(number)
+                raise
             except FileError as error:
                 self._workers.ends(number)
                 self.fail(error)
                 await self._store.release([lease])
                 continue
             if outcome is None:
-                self._workers.ends(number)
+                self._handover.left(number)
                 if self._reason is None:
                     self.frontier.postpone(lease)
                 else:
@@ -300,13 +298,11 @@ class Engine:
                 if self._workers.may_leave(number):
                     return
                 continue
+            outcome = self._handover.checked(number, outcome)
             self._note(lease, outcome)
             if isinstance(outcome, Retry):
                 self.frontier.allow()
-            self._workers.ends(number)
-            self._putting += 1
-            await self.writer.put(outcome)
-            self._putting -= 1
+            await self._handover.put(number, outcome)
             if not self.frontier.queued and not self.frontier.in_flight and self.frontier.dry:
                 self.writer.flush()  # its links may be all there is to do
             if self._workers.may_leave(number):
@@ -324,29 +320,15 @@ class Engine:
         self._workers.cancel()
 
     def _note(self, lease: Lease, outcome: Outcome) -> None:
-        """What a visit came to: against the limit on items at once, and into the log at debug."""
-        found = outcome.found if not isinstance(outcome, Retry) else Found()
-        self._found_items += len(found.items)
+        """What a visit came to: against the limit on items at once, and into the log."""
+        self._found_items += len(outcome.found.items) if not isinstance(outcome, Retry) else 0
         if 0 < self._settings.limit_items <= self._found_items:
             self.stop("limit_items")
-        if log.writes("debug"):
-            why = {"reason": outcome.reason, "error": outcome.error} if isinstance(outcome, Retry) else {}
-            log.debug(
-                "page",
-                url=lease.request.url,
-                status=outcome.seen.status,
-                outcome=type(outcome).__name__.lower(),
-                attempt=lease.attempt,
-                ms=round(outcome.seen.elapsed * 1000, 1),
-                reused=outcome.seen.reused,
-                items=len(found.items),
-                links=len(found.links),
-                **why,
-            )
+        tell(lease, outcome)
 
     def _free(self, lease: Lease, seen: Seen | None, error: FetchError | None) -> bool:
         """A fetch is over: tell the throttle what it showed, and give the place back."""
-        if seen is None:
+        if seen is None or (seen.status is None and error is None):  # nothing was asked
             self.frontier.done(lease, answered=False)
             return False
         rest, keepalive = 0.0, seen.keepalive

@@ -32,6 +32,7 @@ ScraperError                     everything below; may carry the Request it is a
 │   ├── StatusError              an error status that nobody asked to see
 │   ├── RedirectError            too many hops, or no usable Location
 │   ├── DownloadError            a file that cannot have the name it was given
+│   │   └── FileRefused          or is not what was asked for: empty, of another type, no image
 │   └── RobotsDenied             robots.txt says no (or could not be had)
 ├── Postponed                    no failure: the host must not be asked yet, so the page waits in its slot
 ├── ParseError                   the body is not what the spider took it for
@@ -226,6 +227,14 @@ class DownloadError(FetchError):
     """A file cannot be where it was asked for: a folder or a symbolic link is there, or its name is no name."""
 
     reason = "file"
+
+
+class FileRefused(DownloadError):
+    """What came is not the file that a Download asks for; ``reason`` says in what."""
+
+    def __init__(self, message: str, *, reason: str, request: Request | None = None) -> None:
+        super().__init__(message, request=request)
+        self.reason = reason
 
 
 class RobotsDenied(FetchError):

@@ -63,10 +63,11 @@ def choose(
     formnumber: int,
     clickdata: Mapping[str, Any] | None,
     dont_click: bool,
+    formxpath: str | None = None,
 ) -> Chosen:
     """The arguments are those of ``FormRequest.from_response``. Raises ParseError for what is not there."""
     surroundings = Surroundings()
-    form = _form(response, formname, formid, formcss, formnumber, surroundings)
+    form = _form(response, formname, formid, formcss, formxpath, formnumber, surroundings)
     nodes = controls(response.tree, form, surroundings)
     button = None if dont_click else _button(response, nodes, clickdata, surroundings)
     return Chosen(response, form, nodes, button, surroundings)
@@ -77,6 +78,7 @@ def _form(
     formname: str | None,
     formid: str | None,
     formcss: str | None,
+    formxpath: str | None,
     formnumber: int,
     surroundings: Surroundings,
 ) -> LexborNode:
@@ -89,11 +91,13 @@ def _form(
         wanted = f"with the {name} {value!r}"
     elif formcss is not None:
         found: list[LexborNode] = []
-        for node in response.css(formcss).matches:
-            above = None if isinstance(node, str) else surroundings.of(node).form
+        for match in response.css(formcss):
+            above = None if match.node is None else surroundings.of(match.node).form
             found += [] if above is None else [above]
         forms = found
         wanted = f"at {formcss!r}"
+    elif formxpath is not None:
+        forms, wanted = _at_xpath(response, formxpath, forms), f"at {formxpath!r}"
     else:
         if -len(forms) <= formnumber < len(forms):
             return forms[formnumber]
@@ -101,6 +105,23 @@ def _form(
     if not forms:
         raise ParseError(f"there is no form {wanted} on {response.url}", request=response.request)
     return forms[0]
+
+
+def _at_xpath(response: Response, formxpath: str, forms: list[LexborNode]) -> list[LexborNode]:
+    """The forms that an XPath leads to, or into. They are the same in both trees when there are as many in each."""
+    theirs = [match.root for match in response.xpath("//form")]
+    if len(theirs) != len(forms):
+        raise ParseError(
+            f"the forms of {response.url} are broken, so that formxpath cannot tell them apart; use formcss",
+            request=response.request,
+        )
+    found = []
+    for match in response.xpath(formxpath):
+        node = match.root
+        while node is not None and node not in theirs:
+            node = node.getparent()
+        found += [] if node is None else [forms[theirs.index(node)]]
+    return found
 
 
 def _button(

@@ -1,23 +1,39 @@
 """Items: anything with fields becomes a kind, a key and one JSON object.
 
 dict, dataclass, msgspec.Struct, attrs and pydantic are told apart by what they look like, so none of
-these libraries is imported here (msgspec, which writes the JSON, is).
+these libraries is imported here (msgspec, which writes the JSON, is). What the fields of a class declare
+is ``typed``'s, which a spider of dicts never imports.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from scraper.errors import CallbackError
-from scraper.page import Item, Reject
+from scraper.errors import CallbackError, DropItem, MissingExtra
+from scraper.page import Item, Reject, Unfit
+
+if TYPE_CHECKING:
+    from scraper.typed import Types
+
+
+class Built:
+    """An item that is still to be made: of a class, from values as the page has them."""
+
+    __slots__ = ("given", "kind")
+
+    def __init__(self, kind: type, given: dict[str, Any]) -> None:
+        self.kind = kind
+        self.given = given
+
+    def __repr__(self) -> str:
+        return f"{self.kind.__name__}({', '.join(f'{name}={value!r}' for name, value in self.given.items())})"
 
 
 class Shape(NamedTuple):
@@ -32,6 +48,8 @@ class Shape(NamedTuple):
     """Where the values of ``fields`` are; a Struct may rename what it stores."""
     values: Callable[[Any], Iterable[Any]] = dict.values
     """All values at once. May raise AttributeError: an attribute can be unset."""
+    types: Types | None = None
+    """What its fields declare; None: nothing that could be cleaned or checked."""
 
 
 def is_item(value: object) -> bool:
@@ -39,17 +57,23 @@ def is_item(value: object) -> bool:
     return _shapes[type(value)] is not None
 
 
-def to_item(value: Any, most: int = sys.maxsize) -> Item | Reject:
+def to_item(value: Any, most: int = sys.maxsize, page: Any = None) -> Item | Reject:
     """``value`` ready to be stored, or the reason why it cannot be. ``value`` must pass ``is_item``.
 
-    One of more than ``most`` bytes as JSON cannot be.
+    Its fields are checked against what its class declares, and cleaned before that when there is a ``page`` (a
+    Response). One of more than ``most`` bytes as JSON cannot be stored.
     Decimal, date, UUID, Enum, bytes (base64), set, nested items: as msgspec writes them. NaN is null.
-    Raises CallbackError for a class whose declared key is not among its fields.
+    Raises CallbackError for a class whose declared key is not among its fields, and what ``fitted`` raises.
     """
     shape = _shapes[type(value)]
     assert shape is not None, value
-    kind, fields, key, dumps, _, values = shape  # sooner than by name: this runs for every item
+    kind, fields, key, dumps, _, values, types = shape  # sooner than by name: this runs for every item
     try:
+        if types is not None:
+            fitted = types.fit(value, page)
+            if type(fitted) is not type(value):
+                return to_item(fitted, most)
+            value = fitted
         plain = value.model_dump(mode="json") if dumps else value
         data = _encode(plain)
         if data[:1] != b"{":
@@ -68,8 +92,43 @@ def to_item(value: Any, most: int = sys.maxsize) -> Item | Reject:
         except Exception:  # an unset attribute, or an object that has no truth, such as an array
             empty = _empty(shape, fields, plain)
         return Item(kind, _key(key, value) if key else None, data.decode(), fields, value, empty)
+    except (DropItem, CallbackError, MissingExtra):
+        raise
     except Exception as error:  # of any serialiser: the page is kept, and the reason beside it
-        return Reject(kind, _storable(f"{type(error).__name__}: {error}")[:1000], _storable(_shown(value))[:4000])
+        return _reject(value, error)
+
+
+def fitted(value: Any, page: Any = None) -> Any:
+    """The item as its class declares it, or its Reject; see ``to_item``.
+
+    Raises DropItem of what cleans, CallbackError for a class that cannot be, MissingExtra.
+    """
+    shape = _shapes[type(value)]
+    assert shape is not None, value
+    try:
+        return value if shape.types is None else shape.types.fit(value, page)
+    except (DropItem, CallbackError, MissingExtra):
+        raise
+    except Exception as error:
+        return _reject(value, error)
+
+
+def kind_of(value: Any) -> str:
+    """The kind of an item."""
+    if type(value) is Built:
+        return snake(value.kind.__name__)
+    shape = _shapes[type(value)]
+    assert shape is not None, value
+    return shape.kind
+
+
+def reject(value: Any, reason: str) -> Reject:
+    """An item that is not stored, for this reason."""
+    return Reject(kind_of(value), _storable(reason)[:1000], _storable(_shown(value))[:4000])
+
+
+def _reject(value: Any, error: Exception) -> Reject:
+    return reject(value, str(error) if isinstance(error, Unfit) else f"{type(error).__name__}: {error}")
 
 
 def _empty(shape: Shape, fields: tuple[str, ...], plain: Any) -> tuple[str, ...]:
@@ -122,18 +181,26 @@ def _shape(kind: Any) -> Shape | None:
         return None
     if issubclass(kind, dict):
         return Shape("item" if kind is dict else snake(kind.__name__), None)
-    fields: tuple[str, ...]
-    dumps = hasattr(kind, "model_dump") and hasattr(kind, "model_fields")
-    if dumps:
-        fields = tuple(kind.model_fields)
-    elif dataclasses.is_dataclass(kind):
-        fields = tuple(each.name for each in dataclasses.fields(kind))
-    elif hasattr(kind, "__struct_fields__"):
-        fields = kind.__struct_fields__
-    elif hasattr(kind, "__attrs_attrs__"):
-        fields = tuple(each.name for each in kind.__attrs_attrs__ if not each.name.startswith("_"))
-    else:
+    if kind is not Built and not any(hasattr(kind, name) for name in _MARKS):
         return None
+    from scraper.typed import BUILDING, names_of, types_of
+
+    if kind is Built:
+        return Shape("item", None, types=BUILDING)  # type: ignore[arg-type]
+    fields = names_of(kind)
+    types = types_of(kind)
+    if fields is None or types is None:
+        return None
+    names = _declared_key(kind, fields, types.key)
+    checked = None if types.idle else types
+    if types.model:
+        return Shape(snake(kind.__name__), None, names, True, types=checked)
+    stored = getattr(kind, "__struct_encode_fields__", fields)
+    return Shape(snake(kind.__name__), stored, names, False, fields, _reader(fields), checked)
+
+
+def _declared_key(kind: Any, fields: tuple[str, ...], marked: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields of the key: those that ``key = …`` names, or that have a ``Field(key=True)``."""
     key = getattr(kind, "key", ())
     names = (key,) if isinstance(key, str) else key
     if "key" in fields or not isinstance(names, tuple):  # a field or a method of that name declares nothing
@@ -141,10 +208,9 @@ def _shape(kind: Any) -> Shape | None:
     for name in names:
         if name not in fields:
             raise CallbackError(f"{kind.__name__}.key names {name!r}, which is not one of {', '.join(fields)}")
-    if dumps:
-        return Shape(snake(kind.__name__), None, names, True)
-    stored = getattr(kind, "__struct_encode_fields__", fields)
-    return Shape(snake(kind.__name__), stored, names, False, fields, _reader(fields))
+    if names and marked and set(names) != set(marked):
+        raise CallbackError(f"{kind.__name__}.key names {', '.join(names)}, and Field(key=True) {', '.join(marked)}")
+    return names or marked
 
 
 def _reader(fields: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
@@ -165,6 +231,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")
 
 
+_MARKS = ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__", "model_fields")
 _SIZED = (str, bytes, bytearray, memoryview, list, tuple, set, frozenset, dict)
 _shapes = _Shapes()
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode

@@ -24,10 +24,9 @@ VALUED = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "ma
 _NAME = re.compile(r"[\w.*-]+", re.ASCII)
 
 
-def link_says(node: LexborNode) -> bool:
-    """Whether the link in a node has ``nofollow`` in its ``rel``. ``ugc`` and ``sponsored`` alone say nothing of
-    following: who means both writes both."""
-    rel = node.attributes.get("rel")
+def rel_says(rel: str | None) -> bool:
+    """Whether the ``rel`` of a link has ``nofollow`` in it. ``ugc`` and ``sponsored`` alone say nothing of following:
+    who means both writes both."""
     return rel is not None and "nofollow" in rel.lower().split()
 
 

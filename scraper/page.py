@@ -38,7 +38,8 @@ class Item(Struct):
 
     ``key`` is the value of the declared key, or None: then the page and the ordinal name it.
     ``data`` is a JSON object; ``value`` the object itself, for ``stream()``. ``empty`` are those of its fields
-    that hold nothing: None, "", [] or {}.
+    that hold nothing: None, "", [] or {}. ``given`` is what the callback yielded, where ``value`` is another object:
+    cleaned, converted, or what a step made of it.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Item(Struct):
     fields: tuple[str, ...]
     value: Any = None
     empty: tuple[str, ...] = ()
+    given: Any = None
 
 
 class Reject(Struct):
@@ -57,10 +59,69 @@ class Reject(Struct):
     data: str
 
 
+class LinkDrop(Struct):
+    """A link that a callback does not follow, and why: it is counted like those that the spider's scope drops."""
+
+    reason: str
+    url: str
+
+
+class FileLink(Struct):
+    """An item's wish for a file: the item by kind and key, or (key None) by its place among those of its page.
+
+    ``wanted`` is what the callback named, until it is known which item that is. ``position`` counts the files of one
+    callback.
+    """
+
+    request: Request
+    field: str
+    position: int
+    wanted: Any = None
+    kind: str = ""
+    key: str | None = None
+    ordinal: int = 0
+
+
+class FileFact(Struct):
+    """What a download came to, or came to before.
+
+    ``status``: fetched, kept (nothing was asked), not modified, redirect (``leads_to`` is the fingerprint of its
+    target), or refused (``flaw`` says why). ``path`` is below the folder of files; ``thumbs`` has by name the path,
+    width, height and box of each. ``flaw`` is also why there are no thumbnails. Dates are epoch seconds: when it came,
+    and when the server was last asked for it.
+    """
+
+    status: str = "fetched"
+    folder: str = ""
+    path: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    content_type: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    thumbs: dict[str, dict[str, Any]] = {}
+    flaw: str | None = None
+    leads_to: bytes | None = None
+    fetched_at: float | None = None
+    asked_at: float | None = None
+
+
+class Unwanted(Struct, frozen=True):
+    """An item that a step does not want; ``words`` are its own, or empty."""
+
+    step: str
+    words: str
+
+
+class Unfit(ValueError):
+    """An item that does not keep to its class; the words name the field, show the value and say why."""
+
+
 class Found(Struct):
     """What one callback gave.
 
     ``drops`` counts the links that were not followed, by reason; ``dropped`` are some of them: (reason, URL).
+    ``files`` says which of the links are files of which items; ``refused`` are objects that became no items.
     """
 
     links: list[Request] = []
@@ -68,6 +129,8 @@ class Found(Struct):
     rejects: list[Reject] = []
     drops: dict[str, int] = {}
     dropped: list[tuple[str, str]] = []
+    files: list[FileLink] | None = None
+    refused: list[Any] = []
 
 
 class Seen(Struct):
@@ -86,6 +149,8 @@ class Seen(Struct):
     last_modified: str | None = None
     retry_after: float | None = None
     """Seconds that a 429 or 503 asked us to wait."""
+    file: FileFact | None = None
+    """Of a download only."""
 
 
 class Done(Struct):
@@ -188,7 +253,7 @@ class Run(Struct, frozen=True):
 class Figures(Struct):
     """What a run came to, for the rules that judge it.
 
-    ``kinds`` counts its items by kind, ``fills`` those with a value by kind and field.
+    ``kinds`` counts its items by kind, ``fills`` those with a value by kind and field; ``started`` is epoch seconds.
     """
 
     run: int
@@ -199,6 +264,7 @@ class Figures(Struct):
     dead: int = 0
     kinds: dict[str, int] = {}
     fills: dict[str, dict[str, int]] = {}
+    started: float = 0.0
 
 
 class Verdict(Struct, frozen=True):
@@ -251,6 +317,8 @@ class Snapshot(Struct, frozen=True):
     drops: dict[str, int] = {}
     reasons: dict[str, int] = {}
     """Dead pages by reason."""
+    files: dict[str, int] = {}
+    """Downloads by what they came to: fetched, kept, not modified, redirect, refused."""
 
     @property
     def pages_per_second(self) -> float:

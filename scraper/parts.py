@@ -1,18 +1,22 @@
 """The parts that fetch: which wrap which, and what each remembers of an earlier crawl.
 
-From the inside: the pooled session, one request over it, cookies and credentials, robots.txt first.
+From the inside: the pooled session, one request over it, cookies and credentials, robots.txt first, files that are
+there already.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from scraper.auth import HostAuth
 from scraper.download import sweep
 from scraper.fetchers.credentials import CredentialsFetcher
 from scraper.fetchers.http import HttpFetcher
+from scraper.fetchers.kept import KeptFetcher
 from scraper.frontier import Frontier
 from scraper.grouping import Groups
 from scraper.guard import Guard
@@ -20,7 +24,7 @@ from scraper.jars import KIND as COOKIES
 from scraper.jars import Jars
 from scraper.log import Logger
 from scraper.page import Run
-from scraper.ports import Clock, Fetcher, Learner, Store, Throttle
+from scraper.ports import Clock, Fetcher, Learner, Observer, Store, Throttle
 from scraper.robots import RobotsFetcher
 from scraper.scope import Scope
 from scraper.session import SessionPool, is_anonymous
@@ -49,6 +53,19 @@ class Parts:
     """Told the URLs of the seeds: their hosts are named by the spider."""
     group: Callable[[str], str] | None = None
     """The slot key of a host; None: the host itself."""
+    observers: list[Observer] = field(default_factory=list)
+
+    async def read_feeds(self, spider: Spider, settings: Settings, store: Store, clock: Clock, run: Run) -> None:
+        """What the spiders of feeds need besides: feeds in files, and when the last finished run began."""
+        from scraper.fetchers.reread import RereadFetcher  # most spiders read pages
+
+        self.fetcher = reread = RereadFetcher(self.fetcher, settings.files, spider.name)
+        self.observers.append(reread)
+        if not run.resumed:
+            await asyncio.to_thread(reread.sweep, clock.time())
+        _, before = await store.figures(1)
+        if before and getattr(spider, "last_run", None) is None:
+            spider.__dict__["last_run"] = datetime.fromtimestamp(before[0].started, UTC)
 
     def connect(self, frontier: Frontier) -> None:
         """Let the frontier know when requests are sent, and when limits change."""
@@ -74,26 +91,28 @@ async def build_parts(
     run: Run,
     fetcher: Fetcher | None = None,
     throttle: Throttle | None = None,
+    pool: type[SessionPool] = SessionPool,
 ) -> Parts:
     """The parts as the settings ask for them, each with its notes; ``fetcher`` and ``throttle`` of the caller's own
-    take the place of ours."""
+    take the place of ours. ``pool`` is the kind of session that is made."""
     learners: list[Learner] = []
     if throttle is None:
         throttle = own = (AdaptiveThrottle if settings.adaptive else FixedThrottle)(settings)
         own.load(await store.notes(KIND, clock.time()), clock.monotonic(), clock.time())
         learners.append(Remembering(own, clock))
     if fetcher is not None:
+        fetcher = KeptFetcher(fetcher, settings, store, clock, spider.name)
         return Parts(fetcher, throttle, learners=learners, group=_grouping(settings, throttle, None))
     guard = await _guard(spider, settings, store, run)
-    pool = SessionPool(settings, guard=guard)
+    session = pool(settings, guard=guard)
     sweep(settings.files)
     jars = Jars(clock, run.id) if settings.cookies else None
     if jars is not None:
         jars.load((await store.notes(COOKIES, clock.time())).values())
         learners.append(jars)
     auth = HostAuth(settings.auth, settings.hosts, spider.start_urls, Scope(spider).domains)
-    fetcher = CredentialsFetcher(HttpFetcher(pool, settings), jars, auth)
-    group = _grouping(settings, throttle, pool)
+    fetcher = CredentialsFetcher(HttpFetcher(session, settings), jars, auth)
+    group = _grouping(settings, throttle, session)
     key = group or _itself
     learnt = throttle.learnt if isinstance(throttle, FixedThrottle) else _heedless
     robots = RobotsFetcher(
@@ -104,7 +123,8 @@ async def build_parts(
         learnt=lambda host, seconds, origin: learnt(key(host), seconds, origin),
         delay=lambda host: throttle.limits(key(host)).delay,
     )
-    return Parts(robots, throttle, pool, [robots, *learners], guard.name, group)
+    kept = KeptFetcher(robots, settings, store, clock, spider.name)
+    return Parts(kept, throttle, session, [robots, *learners], guard.name, group)
 
 
 def _grouping(settings: Settings, throttle: Throttle, pool: SessionPool | None) -> Callable[[str], str] | None:

@@ -14,6 +14,7 @@ from scraper.errors import FetchError
 from scraper.page import (
     Down,
     Figures,
+    FileFact,
     HostLedger,
     HostLimits,
     Lease,
@@ -54,6 +55,20 @@ class StoredPage(Struct, frozen=True):
     error: str | None
     depth: int
     run: int
+
+
+class StoredFile(Struct, frozen=True):
+    """A download as read back: what it came to last, and (kind, key, field) of the items that it is for.
+
+    ``leads_to`` is the URL of the download that has the file when this one was redirected.
+    """
+
+    url: str
+    fact: FileFact
+    leads_to: str | None
+    items: tuple[tuple[str, str, str], ...]
+    first_run: int
+    last_run: int
 
 
 class Store(Protocol):
@@ -127,7 +142,9 @@ class Store(Protocol):
     async def commit(self, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note] = ()) -> list[Receipt]:
         """Finish pages: state, links, items of all of them and the notes in one transaction, or none of it.
 
-        A stale lease changes nothing and its Receipt says so; committing twice writes once.
+        A stale lease changes nothing and its Receipt says so; committing twice writes once. What a download came to
+        (``seen.file``) and the files of items (``found.files``) are part of it; of an item, those of an earlier run
+        in the same field are forgotten with the first of a later one.
         """
 
     async def save_notes(self, notes: Sequence[Note]) -> None:
@@ -153,6 +170,13 @@ class Store(Protocol):
 
     def pages(self, run: int | None = None) -> AsyncIterator[StoredPage]:
         """Stored pages in order of discovery."""
+
+    async def file(self, fingerprint: bytes) -> FileFact | None:
+        """What the download of that fingerprint came to last, in any run; at the end of redirects, without
+        validators. None when it has come to nothing yet."""
+
+    def files(self, run: int | None = None) -> AsyncIterator[StoredFile]:
+        """Downloads that came to something, in order of discovery; only those that ``run`` met last."""
 
 
 class Fetcher(Protocol):

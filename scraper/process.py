@@ -67,7 +67,7 @@ def run_alone(one: Stoppable, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         with suppress(OSError, ValueError, AttributeError):  # stderr is no file: then there is no place for it
             faulthandler.enable()  # a parser in C that crashes leaves at least a traceback
 
-    with _settled_memory(), watchdog, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with _settled_memory(), watchdog, asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
             return runner.run(main())
         except asyncio.CancelledError:
@@ -79,7 +79,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the loop of a crawl: uvloop's, or None for asyncio's own where that is not to be had."""
     try:
         import uvloop
     except ImportError:  # not made for this platform

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 
 from scraper.errors import RequestError
+from scraper.json_flaw import json_flaw
 from scraper.options import ARGUMENTS, OPTIONS, check_headers, check_options
 from scraper.theirs import meta_flaw
 from scraper.url import canonical, fingerprint, shown
@@ -50,6 +50,10 @@ class Request:
         resend: True sends it again, whatever its method, when it was sent and no whole answer came; False never does.
         stream_to: a file below the setting ``files`` that the body is written to while it arrives.
         max_body_size: bytes, in place of the setting.
+        total_timeout: seconds for one attempt from beginning to end, in place of the setting.
+        retry_attempts: attempts in all, in place of what the settings or the spider's retry policy say; 1 is no retry.
+        handle_statuses: statuses that the callback sees, in place of the setting: errors, and redirects that are not
+            followed then; ``"all"`` for every error.
 
     Raises:
         RequestError: the URL is not an absolute http(s) URL, or another argument is of the wrong type.
@@ -134,10 +138,13 @@ class Request:
 
     @property
     def fingerprint(self) -> bytes:
-        """16 bytes that name this request: xxh3-128 of method, canonical URL and body, and of its cookie jar."""
+        """16 bytes that name it: xxh3-128 of method, canonical URL and body, of its cookie jar, a download's folder."""
         salt = self.salt
-        if self.options is not None and (jar := self.options.get("cookiejar")):
-            salt += f"\0{jar}"  # another session may well be shown another page
+        if self.options is not None:
+            if jar := self.options.get("cookiejar"):
+                salt += f"\0{jar}"  # another session may well be shown another page
+            if "download" in self.options:
+                salt += f"\0file {self.options['download']['into']}"  # and a page is no file
         return fingerprint(self.method, self.url, self.body, salt)
 
     def replace(self, **changes: Any) -> Self:
@@ -148,6 +155,7 @@ class Request:
         """
         given: dict[str, Any] = {name: getattr(self, name) for name in ARGUMENTS}
         given |= self.options or {}
+        spec, part = given.pop("download", None), given.pop("part", None)
         unknown = changes.keys() - given.keys() - OPTIONS.keys() - set(self.MADE_OF)
         if unknown:
             raise RequestError(f"{type(self).__name__}.replace() knows no argument {', '.join(sorted(unknown))}")
@@ -155,7 +163,13 @@ class Request:
             del given["body"]
             kept = {name: each for name, each in (self.headers or {}).items() if name.lower() != "content-type"}
             given["headers"] = kept or None
-        return type(self)(**(given | changes))
+        new = type(self)(**(given | changes))
+        if spec is not None:
+            spec = {**spec, "call": True} if changes.get("callback") else spec
+            new.options = {**(new.options or {}), "download": spec}
+        if part is not None:  # a feed, from its beginning
+            new.options = {**(new.options or {}), "part": {}}
+        return new
 
     @classmethod
     def from_curl(cls, command: str, *, ignore_unknown_options: bool = False, files: bool = False, **more: Any) -> Self:
@@ -244,6 +258,16 @@ def is_plain(request: Request) -> bool:
     )
 
 
+def is_download(request: Request) -> bool:
+    """Whether its answer is to be kept as a file."""
+    return request.options is not None and "download" in request.options
+
+
+def is_part(request: Request) -> bool:
+    """Whether it reads on in a feed whose body is there already."""
+    return request.options is not None and bool(request.options.get("part"))
+
+
 def to_json(request: Request) -> str | None:
     """The stored form of all that a plain GET link does not have, or None for a plain one.
 
@@ -329,7 +353,7 @@ def _meta(given: Any, url: str) -> dict[str, Any]:
 def _checked(value: Any, what: str, request: Request) -> Any:
     """``value`` when it comes back from JSON as it went; RequestError naming the key when not."""
     try:
-        flaw = _flaw(value)
+        flaw = json_flaw(value)
     except RecursionError:
         flaw = " is nested too deeply, or holds itself"
     if flaw is None:
@@ -338,39 +362,3 @@ def _checked(value: Any, what: str, request: Request) -> Any:
         f"{what}{flaw} ({request!r}); it must survive a restart as JSON: pass str, numbers, lists, dicts",
         request=request,
     )
-
-
-def _flaw(value: Any) -> str | None:
-    """Where and why a value is not JSON (None, bool, int, float, str, list, dict), or None when it is.
-
-    msgspec would write dates, sets and dataclasses too, but they would come back as something else.
-    """
-    if value is None or isinstance(value, bool):
-        return None
-    if isinstance(value, str):
-        return None if value.isascii() or _is_unicode(value) else " holds text with lone surrogates"
-    if isinstance(value, int):
-        return None if -(2**63) <= value < 2**64 else " is a number of more than 64 bits"
-    if isinstance(value, float):
-        return None if isfinite(value) else f" is {value}"
-    if isinstance(value, list | tuple):
-        for number, each in enumerate(value):
-            if (flaw := _flaw(each)) is not None:
-                return f"[{number}]{flaw}"
-        return None
-    if isinstance(value, dict):
-        for key, each in value.items():
-            if not isinstance(key, str):
-                return f" has a key that is not a str: {key!r}"
-            if (flaw := _flaw(key) or _flaw(each)) is not None:
-                return f"[{key!r}]{flaw}"
-        return None
-    return f" is a {type(value).__name__}"
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

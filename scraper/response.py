@@ -13,23 +13,26 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from multidict import CIMultiDict
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser
 
 from scraper.content import Kind, essence, has_tags, kind_of
 from scraper.cookies import pairs
 from scraper.encoding import decode, sniff
 from scraper.errors import ContentError, NestingError, ParseError, RequestError
 from scraper.nesting import too_deep
-from scraper.nofollow import link_says
 from scraper.page import Seen
 from scraper.request import CallbackRef, Request, link
 from scraper.robots_text import robots_text, sitemaps
-from scraper.selector import Selector, SelectorList, select
+from scraper.selector import SelectorList, listed, select
+from scraper.target import Target, href_of, says_nofollow
 from scraper.url import Resolver, resolve, shown
+
+if TYPE_CHECKING:
+    from scraper.media import Download
 
 _BASE = re.compile(r"""<base\s(?:[^<>]*?\s)?href\s*=\s*(?:"([^"<>]*)"|'([^'<>]*)'|([^\s<>"']+))""", re.IGNORECASE)
 """A ``<base href>`` in a page that is not parsed."""
@@ -37,9 +40,6 @@ UTF8_BOM = b"\xef\xbb\xbf"
 
 NO_LINK = "about:blank"
 """Stands for the link of an anchor that has none: not http(s), so it is passed over."""
-
-Link = str | Selector | LexborNode
-"""What can be followed: a URL, or a node or match that holds one."""
 
 
 class Response:
@@ -64,6 +64,7 @@ class Response:
         "_encoding",
         "_kind",
         "_resolver",
+        "_root",
         "_text",
         "_tree",
         "body",
@@ -101,6 +102,7 @@ class Response:
         self._kind: Kind | None = None
         self._text: str | None = None
         self._tree: LexborHTMLParser | None = None
+        self._root: Any = None
         self._resolver: Resolver | None = None
         self.obeys_nofollow = False
         self.left_out: list[str] | None = None
@@ -194,7 +196,7 @@ class Response:
         markup, NestingError for markup that would stall, flood or break the parser.
         """
         if self._tree is None:
-            self._tree = self._parse()
+            self._tree = LexborHTMLParser(self._markup())
         return self._tree
 
     @property
@@ -210,7 +212,8 @@ class Response:
         kind = {"html": "HTML", "xml": "XML", "json": "JSON", "binary": "binary data"}.get(self.kind, self.kind)
         return f"{kind} ({self.content_type or 'without a Content-Type'})"
 
-    def _parse(self) -> LexborHTMLParser:
+    def _markup(self) -> bytes:
+        """The body as UTF-8, when it can be parsed."""
         if self.body[:1] != b"<" and self.body and not self.is_markup:
             use = {"json": ".json()", "text": ".text"}.get(self.kind, ".body")
             raise ContentError(
@@ -224,7 +227,7 @@ class Response:
                 f"{self.url} holds markup that would stall, flood or break the parser; read .text instead",
                 request=self.request,
             )
-        return LexborHTMLParser(body)
+        return body
 
     def css(self, query: str) -> SelectorList:
         """All matches of a CSS selector; ``::text`` and ``::attr(name)`` give strings.
@@ -233,6 +236,22 @@ class Response:
         """
         root = self.tree.root
         return select((root,) if root is not None else (), query)
+
+    def xpath(self, query: str, namespaces: Mapping[str, str] | None = None, **variables: Any) -> SelectorList:
+        """All matches of an XPath 1.0 expression; one that comes to a string, number or boolean gives that as text.
+
+        ``namespaces`` are prefix to URI, for XML (``re`` and ``set`` of EXSLT are known); ``variables`` the values of
+        ``$name``. ``has-class('a', 'b')`` asks for classes. HTML is read by libxml2, whose tree differs from that of
+        ``css()`` where markup is broken or left out. Raises MissingExtra without lxml, ParseError for a wrong
+        expression, and for the page what ``css()`` raises.
+        """
+        from scraper.xpath import parse, search  # few crawls need it
+
+        xml = self.kind == "xml"
+        if self._root is None:
+            self._markup()  # what must not be parsed, is not
+            self._root = parse(self.text.encode("utf-8", "replace"), self.url, xml)
+        return listed([*search(self._root, query, namespaces, variables, xml)])
 
     @property
     def resolver(self) -> Resolver:
@@ -286,27 +305,36 @@ class Response:
         """The URLs of the ``Sitemap`` lines of a robots.txt: canonical, in its order, each once."""
         return sitemaps(robots_text(self.body), self.url)
 
-    def follow(self, target: Link, callback: CallbackRef = None, **arguments: Any) -> Request:
+    def follow(self, target: Target, callback: CallbackRef = None, **arguments: Any) -> Request:
         """A Request for a URL, or for the link in a node: its ``href``, else its ``src``.
 
         Takes all arguments of Request. Raises RequestError when there is no http(s) URL in it.
         """
-        href = _href(target)
+        href = href_of(target)
         if href is None:
             raise RequestError(
                 f"no href or src in {target!r} on {self.url}; pass a URL or one link", request=self.request
             )
         url = self.urljoin(href)
-        if self.obeys_nofollow and _says_nofollow(target):
+        if self.obeys_nofollow and says_nofollow(target):
             arguments.setdefault("nofollow", True)
         return Request(url, callback, **arguments) if arguments else link(url, callback)
 
+    def download(self, target: Target, into: str = "", **arguments: Any) -> Download:
+        """A Download of a URL, or of the link in a node: its ``href``, else its ``src`` (``<img src>``).
+
+        Takes all arguments of Download. Raises RequestError when there is no http(s) URL in it.
+        """
+        from scraper.media import download_of  # few spiders need it
+
+        return download_of(self, target, into, arguments)
+
     def follow_all(
         self,
-        css: str | Iterable[Link] | None = None,
+        css: str | Iterable[Target] | None = None,
         callback: CallbackRef = None,
         *,
-        urls: Iterable[Link] | None = None,
+        urls: Iterable[Target] | None = None,
         **arguments: Any,
     ) -> Iterator[Request]:
         """Requests for every link that ``css`` selects, or for every one of ``urls``; each URL once.
@@ -327,40 +355,21 @@ class Response:
                     for url, nofollow in self._marked(targets).items()
                 ]
             )
-        hrefs = [target if isinstance(target, str) else _href(target) for target in targets]
+        hrefs = [target if isinstance(target, str) else href_of(target) for target in targets]
         found = self.resolver.urls([href for href in hrefs if href is not None])
         if arguments:  # one at a time: of a million nobody takes more than a page may give
             return (Request(url, callback, **arguments) for url in found)
         return map(link, found, repeat(callback))
 
-    def _marked(self, targets: Iterable[Link]) -> dict[str, bool]:
+    def _marked(self, targets: Iterable[Target]) -> dict[str, bool]:
         """The URLs of these links, and whether every link to one of them says nofollow."""
         found: dict[str, bool] = {}
         for target in targets:
-            href = _href(target)
+            href = href_of(target)
             url = self.resolver[href] if href is not None else None
             if url is not None:
-                found[url] = found.get(url, True) and _says_nofollow(target)
+                found[url] = found.get(url, True) and says_nofollow(target)
         return found
 
     def __repr__(self) -> str:
         return f"<{self.status} {shown(self.url)}>"
-
-
-def _says_nofollow(target: Link) -> bool:
-    """Whether a link has ``rel=nofollow``; a URL by itself has no ``rel``."""
-    node = target.node if isinstance(target, Selector) else target
-    return isinstance(node, LexborNode) and link_says(node)
-
-
-def _href(target: Link) -> str | None:
-    """The link in a target: itself, or the ``href`` or ``src`` of a node; None when it has neither."""
-    if isinstance(target, str):
-        return target
-    if isinstance(target, Selector):
-        return target.get() if target.node is None else _href(target.node)
-    if isinstance(target, LexborNode):
-        attributes = target.attributes
-        name = "href" if "href" in attributes else "src"
-        return (attributes[name] or "") if name in attributes else None
-    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from scraper.errors import ConnectError, FetchError, NoSuchHost, Postponed, ReadError, RobotsDenied, StatusError
 from scraper.log import Logger
@@ -21,6 +22,9 @@ from scraper.robots_rules import Rules
 from scraper.robots_text import MOST_BYTES, our_token, robots_text
 from scraper.settings import Settings
 from scraper.url import host_of, origin_of, resolve
+
+if TYPE_CHECKING:
+    from scraper.robots_line import Line
 
 log = Logger("scraper.robots")
 
@@ -98,6 +102,12 @@ class RobotsFetcher:
     def notes(self) -> list[Note]:
         """Answers that came since the last call."""
         return self._origins.notes()
+
+    async def overruled(self, url: str) -> Line | None:
+        """The line that would forbid a URL that is allowed, were it not for a longer Allow; None where there is none,
+        or where nothing is known of its robots.txt."""
+        known = self._origins.get(origin_of(url))
+        return await known.rules.line(url) if known is not None and known.rules is not None else None
 
     async def close(self) -> None:
         """Give up what is being asked, and close the inner fetcher."""

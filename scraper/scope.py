@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from scraper.errors import RequestError, SpiderError
 from scraper.page import Found
-from scraper.request import Request, to_json
+from scraper.request import Request, is_download, to_json
 from scraper.settings import Settings
 from scraper.spider import Spider, callback_name
-from scraper.url import canonical, host_of, in_domains, repeats
+from scraper.url import domain_of, host_of, in_domains, repeats
+
+if TYPE_CHECKING:
+    from scraper.steps import Steps
 
 MOST_HOSTS = 10_000
 """Hosts whose being on or off site is remembered."""
@@ -21,8 +24,12 @@ MOST_EXAMPLES = 100
 """Links that are shown of each reason for which they are dropped; the others are counted."""
 
 
+MOST_WORDS = 100
+"""Reasons that steps give in their own words, and that are counted one by one."""
+
+
 class Scope:
-    """Which links a spider follows, and what is checked of each; one per crawl."""
+    """Which links a spider follows, what is checked of each, and its item steps; one per crawl."""
 
     def __init__(
         self,
@@ -49,6 +56,12 @@ class Scope:
         """Held by the one page that gives more than a few results: what it gave so far is in memory."""
         self.room: Callable[[], Awaitable[None]] | None = None
         """Waits while too much of what other pages gave is not stored yet; None: nobody stores."""
+        self.steps: Steps | None = None
+        if spider.steps:
+            from scraper.steps import Steps  # few spiders have some
+
+            self.steps = Steps(spider)
+        self._said: set[str] = set()
         self._inside: dict[str, bool] = {}
         self._shown: dict[str, set[str]] = {}
 
@@ -81,14 +94,18 @@ class Scope:
                 )
 
     def drop_reason(self, request: Request) -> str | None:
-        """``offsite``, ``depth``, ``length`` or ``path`` when the link is not to be followed, else None."""
-        if self.max_depth and request.depth > self.max_depth:
+        """``offsite``, ``depth``, ``length`` or ``path`` when the link is not to be followed, else None.
+
+        A download is bound to neither site nor depth: it leads nowhere, and pictures often lie on a host of their own.
+        """
+        file = is_download(request)
+        if self.max_depth and request.depth > self.max_depth and not file:
             return "depth"
         if len(request.url) > self.max_url_length:
             return "length"
         if request.url.count("/") > self.most_slashes and repeats(request.url) > self.max_path_repeats:
             return "path"
-        return None if self.follows(request.url) else "offsite"
+        return None if file or self.follows(request.url) else "offsite"
 
     def drop(self, found: Found, reason: str, urls: Sequence[str]) -> None:
         """Count links that are not followed, and show the first of each reason."""
@@ -100,6 +117,16 @@ class Scope:
             if url not in shown:
                 shown.add(url)
                 found.dropped.append((reason, url))
+
+    def drop_item(self, found: Found, step: str, words: str) -> None:
+        """Count an item that a step does not want, as ``item STEP`` with its words, while these are few."""
+        reason = f"item {step}"
+        if words and (
+            (longer := f"{reason}: {' '.join(words.split())}"[:200]) in self._said or len(self._said) < MOST_WORDS
+        ):
+            self._said.add(longer)
+            reason = longer
+        found.drops[reason] = found.drops.get(reason, 0) + 1
 
     def follows(self, url: str) -> bool:
         """Whether a canonical URL is within ``allowed_domains``; remembered, for pages link to few hosts."""
@@ -116,8 +143,7 @@ class Scope:
 
 def _domain(spider: Spider, domain: str) -> str:
     """A domain as it stands in canonical URLs: lower case, ASCII, without a port."""
-    host = domain.strip().strip(".") if isinstance(domain, str) else ""
-    url = canonical(f"http://{host}/")
-    if url is None or "*" in host or url != f"http://{host_of(url)}/" or not in_domains(host_of(url), (url[7:-1],)):
+    found = domain_of(domain) if isinstance(domain, str) else None
+    if found is None:
         raise SpiderError(f"{spider.name}.allowed_domains has {domain!r}; give host names, such as 'example.org'")
-    return host_of(url)
+    return found

@@ -1,26 +1,31 @@
 """Selector: ``.css("h1::text").get()`` over selectolax nodes, with the names a Scrapy user knows.
 
 A match is a node or, after ``::text`` or ``::attr(name)``, a string. ``h1::text`` gives the text nodes
-right below each ``h1``; ``h1 ::text`` (or ``h1 *::text``) all those at any depth.
+right below each ``h1``; ``h1 ::text`` (or ``h1 *::text``) all those at any depth. A match of ``xpath()`` is an
+element of lxml or a string.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, overload
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from scraper.errors import ParseError
 
+if TYPE_CHECKING:
+    from scraper.xpath import Element
+
 T = TypeVar("T")
-Match = LexborNode | str
+Match: TypeAlias = "LexborNode | Element | str"
 Pattern = str | re.Pattern[str]
 
 _PSEUDO = re.compile(r"""::(?:text|attr\(\s*(["']?)([^"')\s]+)\1\s*\))\s*$""", re.IGNORECASE)
 _EVERYTHING = re.compile(r"(?:^|(?<![\s>+~])\s+)\*\s*$")  # the "*" of "div *", not that of "ul > *"
+_BARE = re.compile(r":(?:is|not|has|where)\(", re.IGNORECASE)
 _QUOTED = re.compile(r"""\[[^\]]*\]|"[^"]*"|'[^']*'""")
 _MARK = re.compile(r"""\\.|"[^"]*"|'[^']*'|[()\[\],]""", re.DOTALL)
 
@@ -39,7 +44,7 @@ class _Part(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _plan(query: str) -> tuple[_Part, ...]:
+def plan_of(query: str) -> tuple[_Part, ...]:
     """A query as parts that each want something else. Raises ParseError when it is not CSS."""
     selectors: dict[_Part, list[str]] = {}
     for text in _split(query):
@@ -76,6 +81,8 @@ def _part(text: str) -> _Part:
     css = text[: pseudo.start()] if pseudo else text
     if "::" in _QUOTED.sub("", css):
         raise ParseError(f"{text!r}: only ::text and ::attr(name) are known, at the end of a selector")
+    if _BARE.match(css):
+        css = f"*{css}"  # without it lexbor (selectolax 1.0.2) finds nothing of ":not(p) a" below a grandchild
     if pseudo is None:
         return _Part(css)
     outer = _EVERYTHING.sub("", css).rstrip()
@@ -100,7 +107,7 @@ def _and_below(css: str) -> str:
 
 def select(nodes: Sequence[LexborNode], query: str) -> SelectorList:
     """All matches of ``query`` at and below ``nodes``. Raises ParseError when it is not CSS."""
-    return SelectorList(nodes, _plan(query))
+    return SelectorList(nodes, plan_of(query))
 
 
 def _each(nodes: Sequence[LexborNode], plan: tuple[_Part, ...]) -> Iterator[Match]:
@@ -157,13 +164,47 @@ def _mixed(node: LexborNode, plan: tuple[_Part, ...]) -> Iterator[Match]:
                 yield each.attributes[part.attribute] or ""
 
 
+def listed(matches: list[Match]) -> SelectorList:
+    """A list of what is found already."""
+    found = SelectorList((), ())
+    found._matches = matches
+    return found
+
+
+def _nodes(matches: Sequence[Match], method: str, query: str) -> list[LexborNode]:
+    """Those of selectolax; what lxml has is read anew. Raises ParseError for a string among them."""
+    nodes = [match if isinstance(match, LexborNode | str) else match.reread() for match in matches]
+    if any(isinstance(node, str) for node in nodes):
+        raise ParseError(f"{method}({query!r}) on text: select nodes first, and their text or attributes last")
+    return [node for node in nodes if isinstance(node, LexborNode)]
+
+
+def _by_xpath(
+    matches: Sequence[Match], query: str, namespaces: Mapping[str, str] | None, variables: Mapping[str, Any]
+) -> SelectorList:
+    from scraper.xpath import below, check  # few crawls need it
+
+    check(query)
+    found: dict[Any, Match] = {}
+    for match in matches:
+        if isinstance(match, str):
+            raise ParseError(f"xpath({query!r}) on text: select nodes first, and their text or attributes last")
+        if isinstance(match, LexborNode):
+            each = below(match.html or "", match.tag or "", query, variables)
+        else:
+            each = match.search(query, namespaces, variables)
+        for one in each:
+            found.setdefault(len(found) if isinstance(one, str) else one.root, one)
+    return listed(list(found.values()))
+
+
 def _above(node: LexborNode) -> int:
     parent = node.parent
     return parent.mem_id if parent is not None else 0
 
 
 class Selector:
-    """One match: ``node`` is the selectolax node, or None when the match is a string."""
+    """One match: ``node`` is the selectolax node, or None when the match is a string or comes from ``xpath()``."""
 
     __slots__ = ("_match",)
 
@@ -172,13 +213,32 @@ class Selector:
 
     @property
     def node(self) -> LexborNode | None:
-        return None if isinstance(self._match, str) else self._match
+        return self._match if isinstance(self._match, LexborNode) else None
+
+    @property
+    def match(self) -> Match:
+        """What is matched, as it is: a node of selectolax, an element that ``xpath()`` gave, or text."""
+        return self._match
+
+    @property
+    def root(self) -> Any:
+        """The element of lxml, when the match comes from ``xpath()``; else None."""
+        return None if isinstance(self._match, LexborNode | str) else self._match.root
 
     def css(self, query: str) -> SelectorList:
-        """Matches at and below this node. Raises ParseError on a string or for a bad selector."""
-        if isinstance(self._match, str):
-            raise ParseError(f"css({query!r}) on text: select nodes first, ::text or ::attr() last")
-        return select((self._match,), query)
+        """Matches at and below this node. Raises ParseError on a string or for a bad selector.
+
+        A match of ``xpath()`` takes only what is below it along, and is read by the rules of HTML.
+        """
+        return select(_nodes((self._match,), "css", query), query)
+
+    def xpath(self, query: str, namespaces: Mapping[str, str] | None = None, **variables: Any) -> SelectorList:
+        """What an XPath gives at this node; needs the extra ``xpath``. ``.//`` begins here.
+
+        A match of ``css()`` takes only what is below it along: an expression that leads out of it is a ParseError, as
+        are a bad one and a string that is asked. See ``Response.xpath``.
+        """
+        return _by_xpath((self._match,), query, namespaces, variables)
 
     def get(self) -> str:
         """The text of a string match; the outer HTML of a node."""
@@ -235,7 +295,7 @@ class SelectorList(Sequence[Selector]):
 
     @property
     def matches(self) -> list[Match]:
-        """The bare selectolax nodes and strings."""
+        """The bare nodes and strings."""
         if self._matches is None:
             self._matches = list(_each(self._nodes, self._plan))
         return self._matches
@@ -277,10 +337,11 @@ class SelectorList(Sequence[Selector]):
 
     def css(self, query: str) -> SelectorList:
         """Matches at and below every node here."""
-        nodes = [match for match in self.matches if not isinstance(match, str)]
-        if len(nodes) < len(self.matches):
-            raise ParseError(f"css({query!r}) on text: select nodes first, ::text or ::attr() last")
-        return select(nodes, query)
+        return select(_nodes(self.matches, "css", query), query)
+
+    def xpath(self, query: str, namespaces: Mapping[str, str] | None = None, **variables: Any) -> SelectorList:
+        """``Selector.xpath`` of every node here; an element that several lead to is there once."""
+        return _by_xpath(self.matches, query, namespaces, variables)
 
     @overload
     def get(self) -> str | None: ...

@@ -26,6 +26,9 @@ Status = Annotated[int, msgspec.Meta(ge=100, le=999)]
 
 VERSION = "0.1.0"
 
+PREFIX = "SCRAPER_"
+"""Of the variables in the environment."""
+
 
 class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is different for some hosts; what is None is as for all others.
@@ -87,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     read_timeout: SomeSeconds = 30.0
     total_timeout: SomeSeconds = 120.0
     max_body_size: Positive = 16 * 1024 * 1024
+    max_file_size: Positive = 1024 * 1024 * 1024
     user_agent: str = f"scraper/{VERSION}"
     contact: str | None = None
     headers: dict[str, str] = {}
@@ -107,6 +111,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_after_max: Seconds = 600.0
     # where things are
     spiders: str = "spiders"
+    fixtures: str = "fixtures"
     data: str = "data"
     files: str = "data/files"
     # what is said
@@ -151,6 +156,7 @@ SCRAPY_NAMES = {
     "HTTPPROXY_ENABLED": "proxy_env",
     "DOWNLOAD_BIND_ADDRESS": "bind_address",
     "FILES_STORE": "files",
+    "IMAGES_STORE": "files",
     "HTTPERROR_ALLOWED_CODES": "handle_statuses",
     "HTTPERROR_ALLOW_ALL": "handle_statuses",
     "CLOSESPIDER_PAGECOUNT": "limit_pages",
@@ -190,7 +196,23 @@ def load(
     Raises:
         SettingsError: unknown name (with the nearest one, or ours for Scrapy's), wrong type, bad file.
     """
-    found: dict[str, Any] = {}
+    given = sourced(arguments, spider=spider, environment=environment, folder=folder)
+    return Settings(**{name: value for name, (value, _) in given.items()})
+
+
+def sourced(
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    spider: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> dict[str, tuple[Any, str]]:
+    """The values that are given, and the source of each: what ``load`` makes Settings of. Arguments and errors as there.
+
+    A source is the path of ``scraper.toml``, ``the spider's settings``, a variable such as ``SCRAPER_DELAY``, or
+    ``the arguments``. A name that is not there has its default.
+    """
+    found: dict[str, tuple[Any, str]] = {}
     file = (folder or Path.cwd()) / "scraper.toml"
     for source, values in (
         (str(file), _file(file)),
@@ -199,8 +221,9 @@ def load(
         ("the arguments", arguments or {}),
     ):
         for name, value in values.items():
-            found[name] = convert(name, value, source)
-    return Settings(**found)
+            shown = f"{PREFIX}{name.upper()}" if source == "the environment" else source
+            found[name] = convert(name, value, source), shown
+    return found
 
 
 def convert(name: str, value: Any, source: str) -> Any:
@@ -219,7 +242,7 @@ def convert(name: str, value: Any, source: str) -> Any:
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         flaw = rules_flaw(value, Host) if name == "hosts" else None
         if flaw is None:
-            shown = "what is given" if name in _SECRET else repr(given)
+            shown = "what is given" if name in SECRET else repr(given)
             more = "" if isinstance(error, msgspec.ValidationError) else f" ({error})"
             flaw = f"{shown} is not {described(_TYPES[name])}{more}"
         raise SettingsError(f"setting {name} from {source}: {flaw}") from None  # its cause may show a secret
@@ -233,6 +256,10 @@ def unknown(name: str, source: str) -> str:
     ours = SCRAPY_NAMES.get(name.upper())
     if ours:
         return f"unknown setting {name!r} in {source}; here it is called {ours!r}"
+    if name.upper().startswith("FEED"):
+        return f"unknown setting {name!r} in {source}; here it is the spider's attribute 'exports', see docs/exports.md"
+    if name.upper().startswith(("FILES_", "IMAGES_", "MEDIA_")):
+        return f"unknown setting {name!r} in {source}; here it is an argument of Download, see docs/media.md"
     near = difflib.get_close_matches(name.lower(), NAMES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "; see docs/settings.md"
     return f"unknown setting {name!r} in {source}{hint}"
@@ -246,7 +273,7 @@ _LISTS = frozenset(field.name for field in msgspec.structs.fields(Settings) if i
 
 _TIMES = frozenset(name for name, kind in Settings.__annotations__.items() if kind in ("Seconds", "SomeSeconds"))
 
-_SECRET = frozenset(("auth", "headers", "hosts", "proxy", "proxies"))
+SECRET = frozenset(("auth", "headers", "hosts", "proxy", "proxies"))
 """What may hold a password: not to be shown in a message."""
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
@@ -277,8 +304,7 @@ def _from_text(name: str, text: str) -> Any:
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Our variables. Others may well begin with SCRAPER_ (an API key); only what looks like a slip is an error."""
-    prefix = "SCRAPER_"
-    ours = {name[len(prefix) :].lower(): value for name, value in variables.items() if name.startswith(prefix)}
+    ours = {name[len(PREFIX) :].lower(): value for name, value in variables.items() if name.startswith(PREFIX)}
     return {
         name: value
         for name, value in ours.items()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scraper.errors import RequestError, SpiderError
-from scraper.item import snake
+from scraper.item import Built, snake
 from scraper.log import Logger
 from scraper.ports import RetryPolicy
 from scraper.request import CallbackRef, Request
 from scraper.settings import NAMES, SCRAPY_NAMES
+from scraper.state import state_of
 from scraper.theirs import ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class Spider:
         settings: settings of this spider; the environment and arguments win over them.
         retry_policy: when to try again; None: as the retry settings say.
         expect: rules that a finished run must meet, such as ``"book.price >= 95%"``; see docs/rules.md.
+        exports: files that each run writes when it is over, such as ``"data/{spider}-{run}.jsonl.gz"``, or a dict of
+            files with options; see docs/exports.md.
+        steps: what is done to each item before it is stored: callables of an item that return one, or None to drop
+            it; see docs/items.md.
     """
 
     name: ClassVar[str] = ""
@@ -36,14 +41,36 @@ class Spider:
     settings: ClassVar[Mapping[str, Any]] = {}
     retry_policy: RetryPolicy | None = None
     expect: Iterable[str] = ()
+    _reads: ClassVar[frozenset[str]] = frozenset()  # of the names that others' spiders know, those that are read here
+    exports: Iterable[str] | Mapping[str, Mapping[str, Any]] = ()
+    steps: Iterable[Callable[[Any], Any]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = snake(cls.__name__)
         for name, value in cls.__dict__.items():
-            if (flaw := _unread(name, value)) is not None:
+            if name not in cls._reads and (flaw := _unread(name, value)) is not None:
                 raise SpiderError(f"{cls.__name__}.{name} would not be read; {flaw}")
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A dict of JSON that outlives the process and the run, committed with the page whose callback changes it.
+
+        Ask for it as ``self.state`` in each callback; see docs/items.md.
+        """
+        return state_of(self).touch()
+
+    @state.setter
+    def state(self, values: dict[str, Any]) -> None:
+        state_of(self).replace(values)
+
+    def build(self, kind: type, /, **values: Any) -> Any:
+        """To be yielded: an item of ``kind`` from these values, cleaned and converted before the class sees them.
+
+        What the class does not take goes to ``rejects`` with the field and the reason, and the page goes on.
+        """
+        return Built(kind, values)
 
     @property
     def logger(self) -> Logger:
@@ -78,6 +105,8 @@ def _unread(name: str, value: Any) -> str | None:
     What is called or computed (a method, a property, a class) is the spider's own.
     """
     own = callable(value) or hasattr(type(value), "__get__")
+    if name == "state" and not own:
+        return "the state is kept in the database: begin it in start(), as in self.state.setdefault('seen', [])"
     if name in ATTRIBUTES and (not own or name == "start_requests"):
         return ATTRIBUTES[name]
     setting = name if name in NAMES else SCRAPY_NAMES.get(name.upper())
@@ -129,5 +158,7 @@ async def seeds(spider: Spider) -> AsyncGenerator[Request, None]:
 
 def _seed(request: Any, spider: Spider) -> Request:
     if isinstance(request, Request):
+        if getattr(request, "item", None) is not None:
+            raise RequestError(f"{spider.name}.start() gave {request!r} with an item; items come from callbacks")
         return request
     raise RequestError(f"{spider.name}.start() gave {request!r:.80}; yield Requests there and items from callbacks")

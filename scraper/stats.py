@@ -20,6 +20,7 @@ class Stats:
         self.links = self.redirects = self.bytes = 0
         self.drops: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.files: Counter[str] = Counter()
 
     def count(self, outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> None:
         for outcome, receipt in zip(outcomes, receipts, strict=True):
@@ -29,6 +30,8 @@ class Stats:
             if isinstance(outcome, Retry):
                 self.retries += 1
                 continue
+            if outcome.seen.file is not None:
+                self.files[outcome.seen.file.status] += 1
             self.links += receipt.new_links
             if receipt.over_budget:
                 self.drops["host budget"] += receipt.over_budget
@@ -60,4 +63,5 @@ class Stats:
             queued=queued,
             drops=dict(self.drops),
             reasons=dict(self.reasons),
+            files=dict(self.files),
         )

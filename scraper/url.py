@@ -21,6 +21,7 @@ from xxhash import xxh3_128_digest
 __all__ = [
     "Resolver",
     "canonical",
+    "domain_of",
     "fingerprint",
     "host_of",
     "in_domains",
@@ -167,6 +168,15 @@ def in_domains(host: str, domains: tuple[str, ...]) -> bool:
         if host == domain or host.endswith("." + domain):
             return True
     return False
+
+
+def domain_of(text: str) -> str | None:
+    """A domain as people write it, as `in_domains` wants it: lower case, ASCII, no port; None when it is no host name."""
+    host = text.strip().strip(".")
+    url = canonical(f"http://{host}/")
+    if url is None or "*" in host or url != f"http://{host_of(url)}/" or not in_domains(host_of(url), (url[7:-1],)):
+        return None
+    return host_of(url)
 
 
 def fingerprint(method: str, url: str, body: bytes | None = None, salt: str = "") -> bytes:

@@ -17,12 +17,13 @@ from scraper.collect import collect
 from scraper.errors import CallbackError, FetchError, FileError, HostDown, ParseError, Postponed, StatusError
 from scraper.log import Logger
 from scraper.nofollow import page_says
+from scraper.options import handles
 from scraper.page import Dead, Done, Down, Found, Lease, Outcome, Retry, Seen
 from scraper.ports import Clock, Fetcher, RetryPolicy
 from scraper.process import cores
 from scraper.redirect import redirected
 from scraper.refresh import refreshed
-from scraper.request import Request
+from scraper.request import Request, is_download, is_part
 from scraper.response import Response
 from scraper.robots_text import our_token
 from scraper.scope import Scope
@@ -85,8 +86,8 @@ class Visitor:
         self._spare = spare
         self._given_up = given_up
         self._ending = ending
-        self._all = settings.handle_statuses == "all"
-        self._handled = frozenset(settings.handle_statuses if not self._all else ())
+        chosen = settings.handle_statuses
+        self._handled: frozenset[int] | str = frozenset(chosen) if chosen != "all" else chosen
         self._again = frozenset(settings.retry_statuses)
         self._token = our_token(settings) if settings.obey_nofollow else None
         self._threads = cores() > 1
@@ -105,7 +106,7 @@ class Visitor:
         seen: Seen | None = None
         error: FetchError | None = None
         free = excused = False
-        if (down := self._given_up(lease.slot)) is not None:
+        if (down := self._given_up(lease.slot)) is not None and not is_part(lease.request):
             self._free(lease, None, None)
             return await self._failed(lease, Seen(), self._host_down(lease, down))
         try:
@@ -136,7 +137,7 @@ class Visitor:
             if self._is_abort(failure) or (isinstance(failure, FileError) and not free):
                 raise
             assert seen is not None
-            return self._broken(lease, seen, failure)
+            return self.broken(lease, seen, failure)
         assert error is not None  # every other way out has returned
         if seen is None:
             seen = Seen(error.status, self._clock.monotonic() - begun, keepalive=False, reused=error.reused)
@@ -156,7 +157,9 @@ class Visitor:
     def _refusal(self, response: Response) -> StatusError | None:
         """The error for a status that nobody asked to see."""
         status = response.status
-        if status < 400 or self._all or status in self._handled:
+        if status < 400 or (
+            handles(response.request.options, status, self._handled) and not is_download(response.request)
+        ):
             return None
         wait = response.seen.retry_after
         if wait is None:
@@ -166,8 +169,15 @@ class Visitor:
         )
 
     async def _read(self, lease: Lease, response: Response, seen: Seen) -> Done:
+        request = lease.request
+        reason = None
+        if is_download(request):
+            done, called = await self._file(lease, response, seen)
+            if not called:
+                return done
+            reason = done.reason
         target = None
-        if response.status not in self._handled:  # named there, a redirect is an answer like any other
+        if not handles(request.options, response.status, self._handled):  # one that is named is an answer
             target = redirected(response, self._settings.max_redirects)
         if target is not None:
             return self._redirect(lease, seen, target)
@@ -179,7 +189,6 @@ class Visitor:
             await asyncio.get_running_loop().run_in_executor(self._parsers, _parse_ahead, response)
         if self._settings.meta_refresh and (target := refreshed(response, self._settings.max_redirects)) is not None:
             return self._redirect(lease, seen, target)
-        request = lease.request
         name = str(request.callback or "parse")
         callback = getattr(self._spider, name, None)
         if callback is None:
@@ -189,12 +198,34 @@ class Visitor:
             response.obeys_nofollow = True
             nofollow = page_says(response, self._token)
         result = callback(response, **request.cb_kwargs) if request.cb_kwargs else callback(response)
-        found = await collect(self._scope, result, request, nofollow)
+        found = await collect(self._scope, result, request, nofollow, response)
+        if found.files is not None:
+            self._settle_files(found, request)
         if response.left_out:
             self._scope.drop(found, "nofollow", response.left_out)
         if (passed_over := response.passed_over) is not None:
             self._scope.drop(found, "scheme", passed_over)
-        return Done(lease, seen, found)
+        return Done(lease, seen, found, reason)
+
+    def _settle_files(self, found: Found, request: Request) -> None:
+        from scraper.belonging import settle  # few crawls have downloads
+
+        settle(self._scope, found, request)
+
+    async def _file(self, lease: Lease, response: Response, seen: Seen) -> tuple[Done, bool]:
+        """The end of a download, and whether a callback is to be asked before it."""
+        from scraper.filing import filed, led_on  # few crawls have downloads
+
+        request = lease.request
+        target = redirected(response, self._settings.max_redirects)
+        if target is not None:
+            done = self._redirect(lease, seen, target)
+            if done.found.links:
+                led_on(seen, request, target)
+            return done, False
+        reason = await filed(seen, request, self._spider.name, self._settings.files, self._parsers)
+        called = request.options is not None and "call" in request.options["download"]
+        return Done(lease, seen, Found(), reason), called and response.file is not None
 
     def _redirect(self, lease: Lease, seen: Seen, target: Request) -> Done:
         """The one link of a redirect is its target; when that is not to be followed, the page's reason says why."""
@@ -220,14 +251,16 @@ class Visitor:
             try:
                 result = getattr(self._spider, str(lease.request.errback))(lease.request, error)
                 dead.found = await collect(self._scope, result, lease.request)
+                if dead.found.files is not None:
+                    self._settle_files(dead.found, lease.request)
                 await self._settle()
             except SPIDERS as failure:
                 if self._is_abort(failure):
                     raise
-                return self._broken(lease, seen, failure)
+                return self.broken(lease, seen, failure)
         return dead
 
-    def _broken(self, lease: Lease, seen: Seen, error: BaseException) -> Dead:
+    def broken(self, lease: Lease, seen: Seen, error: BaseException) -> Dead:
         """Spider code raised: the page is dead and its traceback kept; the crawl goes on."""
         reason = error.reason if isinstance(error, ParseError | FetchError | CallbackError) else "callback"
         words = shown(_words(error))

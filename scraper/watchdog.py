@@ -96,10 +96,14 @@ class Watchdog:
 def holder(frame: FrameType | None) -> Held | None:
     """The callback in whose call this frame is; None when it is in none."""
     inner = frame
+    loaded = [sys.modules[name] for name in ("scraper.typed", "scraper.steps") if name in sys.modules]
+    items = frozenset[object]().union(
+        *(module.DOORS for module in loaded)
+    )  # of cleaners and steps, where there are some
     method: FrameType | None = None
     while frame is not None:
         caller = frame.f_back
-        if caller is not None and caller.f_code in DOORS and _is_spiders(frame):
+        if caller is not None and (caller.f_code in DOORS or caller.f_code in items) and _is_spiders(frame):
             method = frame
         if frame.f_code in VISITS or frame.f_code is seeds.__code__:
             break

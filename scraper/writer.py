@@ -56,6 +56,7 @@ class Writer:
         self._bound = bound
         self._notes = notes
         self._waiting: list[Outcome] = []
+        self._note: Note | None = None
         self._writing = 0
         self._load = 0
         self._timer: Timer | None = None
@@ -74,8 +75,15 @@ class Writer:
     async def put(self, outcome: Outcome) -> None:
         """Hand an outcome over; waits while the store is far behind."""
         await self.room()
-        self._waiting.append(outcome)
-        self._load += _weight(outcome)
+        self.put_together((outcome,), None)
+
+    def put_together(self, outcomes: Sequence[Outcome], note: Note | None) -> None:
+        """Hand over at once, however far behind the store is, what one transaction must have: these and, in the place
+        of an earlier one, the note that they made true."""
+        self._note = note or self._note
+        self._waiting += outcomes
+        for outcome in outcomes:
+            self._load += _weight(outcome)
         self._idle.clear()
         if len(self._waiting) >= self._group or self._load >= MOST_RESULTS:
             self._go.set()
@@ -108,9 +116,11 @@ class Writer:
                 self._timer.cancel()
                 self._timer = None
             group, self._waiting = self._waiting, []
-            if group:
+            note, self._note = self._note, None
+            if group or note is not None:
                 self._writing = len(group)
-                receipts = await self._store.commit(group, self._clock.time(), self._notes())
+                notes = self._notes() if note is None else [*self._notes(), note]
+                receipts = await self._store.commit(group, self._clock.time(), notes)
                 await self._committed(group, receipts)
                 self._writing = 0
                 self._load -= sum(map(_weight, group))

@@ -1,4 +1,4 @@
-"""Seeds from a site map: no link is followed, each book is a row that replaces itself when it is met again.
+"""By a site map, read as it comes: no link is followed, and a later run asks only for what has changed since.
 
 scraper crawl sitemap -a start=http://127.0.0.1:8000/      a shop with a site map: `scraper demo-site`
 """
@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 import msgspec
 
-from scraper import Request, Spider
+from scraper import SitemapSpider
 
 
 class Offer(msgspec.Struct):
@@ -21,23 +21,19 @@ class Offer(msgspec.Struct):
     in_stock: bool
 
 
-class Sitemap(Spider):
+class Sitemap(SitemapSpider):
+    sitemap_follow = [r"-books\.xml"]  # of an index of site maps, this one
+    sitemap_rules = [(r"/catalogue/", "parse_book")]  # what matches no rule is passed over
+    sitemap_changed_only = True
+
     def __init__(self, start: str) -> None:
-        self.site = start
-
-    async def start(self):
-        yield Request(urljoin(self.site, "/sitemap.xml"))
-
-    def parse(self, response):
-        books = [url for url in response.css("loc::text").getall() if "/category/" not in url]
-        yield from response.follow_all(urls=books, callback=self.parse_book)
+        self.sitemap_urls = [urljoin(start, "/sitemap-index.xml")]  # or "/robots.txt", for all that it names
 
     def parse_book(self, response):
         page = response.css("div.product_main")
-        if page:  # listings are in the site map too
-            yield Offer(
-                url=response.url,
-                title=page.css("h1::text").get(),
-                price=float(page.css("p.price_color::text").re_first(r"[\d.]+")),
-                in_stock="In stock" in page.css("p.availability").text,
-            )
+        yield Offer(
+            url=response.url,
+            title=page.css("h1::text").get(),
+            price=float(page.css("p.price_color::text").re_first(r"[\d.]+")),
+            in_stock="In stock" in page.css("p.availability").text,
+        )

@@ -49,6 +49,9 @@ TRUTH = {
     "dropped": "select reason, url from dropped",
     "kinds": "select run, kind, items from kinds",
     "fills": "select run, kind, field, filled from fills",
+    # What each page's callback counted in the spider's state.
+    "notes": """select fullkey, atom from notes, json_tree(notes.value)
+        where notes.kind = 'state' and atom is not null""",
 }
 """What a crawl is for, table by table, without what no two crawls share: ids, times, who was first to find a page."""
 
@@ -273,6 +276,10 @@ class Trial:
                 must(link in pages, f"{url} is done and its link {link} unknown")
         must(parts.total() == 3 * len(whole), "items of pages that are not done")
         must(set(pages.values()) <= {"due", "retry", "done", "dead"}, "a page is in a state that it cannot be in")
+        numbers = [int(url.rpartition("/")[2]) for url in whole]
+        counted = Counter(f"$.shelves.s{number % 10}" for number in numbers)
+        counted.update("$.begun" for number in numbers if not number % 2)
+        must(dict(self.read(TRUTH["notes"])) == counted, "the state is not that of the pages that are done")
         states = Counter(pages.values())
         must(self.read(COUNTED) in ([], [(states["done"], states["dead"], self.committed())]), "the run counts wrong")
 

@@ -51,7 +51,8 @@ class Forks:
         return subprocess.CompletedProcess(["scraper", *arguments], int(answer), *texts)
 
     def close(self) -> None:
-        self._ours.close()  # the end of its orders
+        self._ours.close()
+        self._process.terminate()
         self._process.wait()
 
 

@@ -15,7 +15,7 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser
 
 from scraper.response import Response
-from scraper.testing.bookshop import BookRecord, books, page_paths, render, serve, write_static
+from scraper.testing.bookshop import BookRecord, books, feed_paths, page_paths, render, serve, write_static
 from scraper.testing.bookshop_pages import asset_paths
 from scraper.testing.bookshop_stock import categories, seed
 
@@ -146,7 +146,8 @@ def test_robots_and_sitemap_name_the_visited_origin() -> None:
 def test_static_copy_holds_the_same_bytes(tmp_path: Path) -> None:
     assert write_static(tmp_path, ORIGIN) == 1182  # `/` is its index.html
     files = {f"/{file.relative_to(tmp_path).as_posix()}": file for file in tmp_path.rglob("*") if file.is_file()}
-    assert files.keys() == {*page_paths(), *asset_paths(), "/robots.txt", "/sitemap.xml"} - {"/"}
+    expected = {*page_paths(), *asset_paths(), *feed_paths(), "/robots.txt", "/sitemap.xml"}
+    assert files.keys() == expected - {"/"}
     assert all(file.read_bytes() == body(path) for path, file in files.items())
 
 

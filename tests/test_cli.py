@@ -66,8 +66,8 @@ def test_list_names_a_broken_file_and_hides_no_other(cli: Cli, spiders: Path) ->
     (spiders / "broken.py").write_text("import nowhere_to_be_found\n")
     done = cli("list")
     assert done.returncode == 2
-    assert re.search(r"books +spiders/books.py +A bookshop", done.stdout)
-    assert re.search(r"front +spiders/front.py +The first titles of the shop", done.stdout)
+    assert re.search(r"books +- +spiders/books.py +A bookshop", done.stdout)
+    assert re.search(r"front +- +spiders/front.py +The first titles of the shop", done.stdout)
     assert "broken.py" in done.stderr
     assert "nowhere_to_be_found" in done.stderr
     (spiders / "broken.py").unlink()

@@ -245,7 +245,7 @@ def test_a_callback_is_closed_when_what_it_gave_cannot_be_taken(asynchronous, mo
 
     async def main():
         result = later() if asynchronous else plain()  # kept, so that nothing else closes it
-        monkeypatch.setattr("scraper.collect.to_item", lambda value, most: 1 / 0)
+        monkeypatch.setattr("scraper.collect.to_item", lambda value, most, page: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             await collect(Scope(Books()), result, PARENT)
         assert closed == ["later" if asynchronous else "plain"]

@@ -47,6 +47,8 @@ async def test_the_golden_run_is_what_the_site_has(trial: Trial) -> None:
     assert trial.read(f"select {', '.join(names)} from runs") == [tuple(due[name] for name in names)]
     assert sorted(truth["row"].elements()) == due["row"]
     assert sorted(truth["shelf"].elements()) == due["shelf"]
+    state = dict(truth["notes"])
+    assert state == {("$.begun", SIZE // 2): 1} | {(f"$.shelves.s{shelf}", SIZE // 10): 1 for shelf in range(10)}
     asked = trial.site.asked[1]
     assert len(asked) == due["pages"] + due["dead"]
     assert asked.total() == len(asked) + due["retries"], "each once, and the busy ones once more"
@@ -67,6 +69,7 @@ SPOILT = {
     "a second run began": "insert into runs (spider, started) values ('crash', 0)",
     "the run is not finished": "update runs set finished = 0",
     "a view is stale": "drop view item; create view item as select 1 as page, 1 as part from items limit 1",
+    "the state lags behind": "update notes set value = json_set(value, '$.begun', 1) where kind = 'state'",
     "the ledger counts too much": "update hosts set requests = requests + 1000",
 }
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 import scraper
 from scraper import Crawl, Response, Spider
-from scraper.errors import OutputError
 from scraper.page import Outcome, Receipt
 from scraper.testing import LocalSite
 
@@ -60,25 +58,3 @@ async def test_the_ledger_of_an_aborted_crawl_is_kept_and_adds_up(tmp_path: Path
         assert report.finished
         assert sum(host.requests for host in report.hosts) == site.requests.total()
         assert report.totals.pages == 21
-
-
-async def test_an_export_that_fails_leaves_the_run_to_be_resumed_and_nothing_is_fetched_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    db, output = tmp_path / "chain.db", tmp_path / "chain.jsonl"
-
-    async def full(*_: object) -> int:
-        raise OutputError("no space left on device")
-
-    async with LocalSite(CHAIN) as site:
-        start = {"start": site.url("/0")}
-        with monkeypatch.context() as broken:
-            broken.setattr(sys.modules["scraper.crawl"], "export", full)
-            with pytest.raises(OutputError):
-                await scraper.crawl(Chain, arguments=start, db=db, output=str(output))
-        assert read(db, "select reason, finished from runs") == [("export_failed", 0)]
-        asked = site.requests["/0"]
-        report = await scraper.crawl(Chain, arguments=start, db=db, output=str(output))
-        assert (report.run, report.resumed, report.exported) == (1, True, 21)
-        assert site.requests["/0"] == asked == 1
-    assert len(output.read_text().splitlines()) == 21

@@ -20,7 +20,7 @@ from test_fetcher import CODINGS, chunked
 
 import scraper
 from scraper import Request, Spider, errors
-from scraper.download import Download, sweep
+from scraper.download import FileWriter, sweep
 from scraper.filename import PARTIAL, flaw_of
 
 BODY = random.Random(2).randbytes(700_000)
@@ -93,7 +93,7 @@ def test_a_cap_is_at_least_a_byte(size: int) -> None:
 
 
 def test_a_download_is_in_place_when_it_is_kept_and_not_before(tmp_path: Path) -> None:
-    download = Download(tmp_path / "files")
+    download = FileWriter(tmp_path / "files")
     for at in range(0, len(BODY), 100_000):
         download.write(BODY[at : at + 100_000])
     assert [Path(name).parts[:2] for name in files(tmp_path)] == [("files", PARTIAL)]
@@ -105,12 +105,12 @@ def test_a_download_is_in_place_when_it_is_kept_and_not_before(tmp_path: Path) -
 
 
 def test_an_empty_download_is_an_empty_file(tmp_path: Path) -> None:
-    assert Download(tmp_path).keep("a").size == 0
+    assert FileWriter(tmp_path).keep("a").size == 0
     assert files(tmp_path) == {"a": b""}
 
 
 def test_what_is_dropped_leaves_nothing_and_takes_nothing_more(tmp_path: Path) -> None:
-    download = Download(tmp_path)
+    download = FileWriter(tmp_path)
     download.write(BODY)
     download.drop()
     download.write(BODY)
@@ -120,7 +120,7 @@ def test_what_is_dropped_leaves_nothing_and_takes_nothing_more(tmp_path: Path) -
 
 
 def test_two_downloads_of_one_name_do_not_mix_and_the_later_one_stays(tmp_path: Path) -> None:
-    one, other = Download(tmp_path), Download(tmp_path)
+    one, other = FileWriter(tmp_path), FileWriter(tmp_path)
     for _ in range(3):
         one.write(b"one")
         other.write(b"other")
@@ -138,11 +138,11 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     (folder / "link").symlink_to(outside)
     (folder / "file").symlink_to(outside / "target")
     for name in ("link/a", "link/deeper/a"):
-        download = Download(folder)
+        download = FileWriter(folder)
         with pytest.raises(errors.DownloadError, match="symbolic link"):
             download.keep(name)
         download.drop()
-    Download(folder).keep("file")
+    FileWriter(folder).keep("file")
     assert files(outside) == {"target": b"mine"}
     assert not (folder / "file").is_symlink()
 
@@ -151,7 +151,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
 def test_what_stands_in_the_way_is_the_pages_own_misfortune(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder/x").mkdir(parents=True)
     (tmp_path / "file").write_bytes(b"x")
-    download = Download(tmp_path)
+    download = FileWriter(tmp_path)
     with pytest.raises(errors.DownloadError, match="choose another name"):
         download.keep(name)
     download.drop()
@@ -170,7 +170,7 @@ def full_disk() -> Iterator[None]:
 
 
 def test_a_full_disk_is_no_fault_of_the_page(tmp_path: Path, full_disk: None) -> None:
-    download = Download(tmp_path)
+    download = FileWriter(tmp_path)
     with pytest.raises(errors.FileError, match="make room"):
         for _ in range(2):
             download.write(BODY)
@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_made_is_no_fault_of_the_page(tmp_path: Path) ->
     (tmp_path / "file").write_bytes(b"x")
     for folder in ("/proc/nowhere", tmp_path / "file"):
         with pytest.raises(errors.FileError, match=f"below {folder}"):
-            Download(folder).write(b"x")
+            FileWriter(folder).write(b"x")
 
 
 # -- what a kill leaves
@@ -190,8 +190,8 @@ def test_a_folder_that_cannot_be_made_is_no_fault_of_the_page(tmp_path: Path) ->
 
 CHILD = """
 import sys
-from scraper.download import Download
-download = Download(sys.argv[1])
+from scraper.download import FileWriter
+download = FileWriter(sys.argv[1])
 download.write(b"x" * 100_000)
 print("written", flush=True)
 sys.stdin.read()

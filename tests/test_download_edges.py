@@ -12,7 +12,7 @@ from test_download import files, getting
 from test_fetcher import chunked
 
 from scraper import errors
-from scraper.download import Download, sweep
+from scraper.download import FileWriter, sweep
 
 
 def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatc
         settled.append((os.fstat(descriptor).st_ino, path.exists()))
 
     monkeypatch.setattr(os, "fsync", watched)
-    download = Download(tmp_path)
+    download = FileWriter(tmp_path)
     download.write(b"x")
     download.keep("a")
     assert settled == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
@@ -44,7 +44,7 @@ def test_a_file_that_is_swept_before_it_is_locked_is_begun_anew(
         lock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    download = Download(tmp_path)
+    download = FileWriter(tmp_path)
     download.write(b"x")
     assert swept == [1]
     download.keep("a")

@@ -1,43 +1,26 @@
-"""Export: whole files or none, in three formats, with friendly errors."""
+"""Text formats of exports: jsonl, json, csv, xml. What was stored can be read back, whatever it was."""
 
-import asyncio
-import csv
-import io
+import gzip
 import json
-import os
 import random
-import subprocess
+import re
+import sqlite3
 import sys
+import tracemalloc
+from contextlib import closing
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from exporting import books, cells, export, exported, shelf
 
 from scraper.errors import OutputError
-from scraper.export import check_target, export, format_of
-from scraper.ports import StoredItem
+from scraper.exports.target import target_of
 
-ROOT = Path(__file__).resolve().parents[1]
-
-
-class Shelf:
-    """A store that only has items: (kind, data) pairs, or errors to raise."""
-
-    def __init__(self, *items):
-        self._items = items
-        self.runs = []
-
-    async def items(self, run=None, kind=None):
-        self.runs.append(run)
-        for number, item in enumerate(self._items):
-            if isinstance(item, Exception):
-                raise item
-            yield StoredItem(item[0], str(number), item[1], "http://example.org/", 1, 1)
-
-
-def rows(file):
-    with file.open(encoding="utf-8", newline="") as opened:
-        return list(csv.reader(opened))
-
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 HARD = [
     "a,b",
@@ -53,185 +36,219 @@ HARD = [
     "\ufeff",
     "'",
     ";",
+    "<&>]]>",
 ]
 NESTED = {"list": [1, "é", None], "dict": {"a": {"b": 1}}, "none": None, "yes": True, "float": 1.5, "big": 2**70}
+NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 
 @pytest.mark.parametrize(
-    ("target", "form"),
+    ("name", "form", "coding"),
     [
-        ("a.jsonl", "jsonl"),
-        ("a.jl", "jsonl"),
-        ("a.NDJSON", "jsonl"),
-        ("some.where/a.CSV", "csv"),
-        ("a.b.json", "json"),
-        ("-", "jsonl"),
+        ("a.jsonl", "jsonl", None),
+        ("a.jl", "jsonl", None),
+        ("a.NDJSON", "jsonl", None),
+        ("some.where/a.CSV", "csv", None),
+        ("a.b.json", "json", None),
+        ("a.xml.gz", "xml", "gzip"),
+        ("a.jsonl.ZST", "jsonl", "zstd"),
+        ("a.parquet", "parquet", None),
+        ("a.db", "sqlite", None),
+        ("a.sqlite3.gz", "sqlite", "gzip"),
+        ("-", "jsonl", None),
+        ("s3://bucket/a-{run}.csv.gz", "csv", "gzip"),
     ],
 )
-def test_the_suffix_is_the_format(target, form):
-    assert format_of(target) == form
+def test_the_suffix_is_the_format(name: str, form: str, coding: str | None) -> None:
+    target = target_of(name)
+    assert (target.format, target.coding) == (form, coding)
+    assert target_of("whatever", "csv.gz") == target_of("whatever", ".CSV.GZ")
 
 
-@pytest.mark.parametrize("target", ["a.xml", "a", "", ".", "a.csv.gz", "--"])
-def test_another_suffix_says_what_to_write(target):
-    with pytest.raises(OutputError, match=r"end it in \.jsonl, \.csv or \.json, or give -"):
-        check_target(target)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("a.jsnol", r"did you mean \.jsonl\?"),
+        ("a.parqet", r"did you mean \.parquet\?"),
+        ("a", r"end it in \.jsonl"),
+        ("", r"end it in \.jsonl"),
+        ("a.gz", "cannot tell the format"),
+        ("--", "give - for stdout"),
+        ("a.parquet.gz", "compressed inside"),
+        ("{kin}.csv", r"there is no {kin}; did you mean {kind}\?"),
+        ("{0.__class__}.csv", "there is no {0.__class__}"),
+    ],
+)
+def test_another_suffix_or_placeholder_says_what_to_write(name: str, says: str) -> None:
+    with pytest.raises(OutputError, match=says):
+        target_of(name)
 
 
-def test_a_bad_place_is_refused_before_the_crawl(tmp_path):
-    (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "file").write_text("")
-    check_target(str(tmp_path / "a.csv"))
-    check_target("-")
-    for target, says in (
-        (tmp_path / "nope" / "a.csv", "there is no folder"),
-        (tmp_path / "file" / "a.csv", "there is no folder"),
-        (tmp_path / "folder.csv", "not a writable place"),
-    ):
-        with pytest.raises(OutputError, match=says) as caught:
-            check_target(str(target))
-        assert str(target) in str(caught.value)
+def test_an_unknown_format_names_those_there_are() -> None:
+    with pytest.raises(OutputError, match=r"no format 'cvs' \(did you mean \.csv\?\)"):
+        target_of("-", "cvs")
 
 
-async def test_jsonl_has_an_item_a_line(tmp_path):
-    file = tmp_path / "a.jsonl"
-    items = [("a", {"v": text}) for text in HARD] + [("b", NESTED)]
-    assert await export(Shelf(*items), str(file)) == len(items)
-    lines = file.read_bytes().decode().split("\n")
-    assert lines.pop() == ""
-    assert [json.loads(line) for line in lines] == [data for _, data in items]
-    assert "é" in file.read_text(encoding="utf-8")
+def test_json_lines_are_what_is_stored_byte_for_byte(tmp_path: Path) -> None:
+    texts = ['{"z":1,"a":1e22,"m":"\\u007f"}', '{"n":123456789012345678901234567890,"f":1.0}', '{"é":"\u2028"}', "{}"]
+    db = books(tmp_path / "x.db", *texts)
+    assert export(db, tmp_path / "a.jsonl").code == 0
+    assert (tmp_path / "a.jsonl").read_bytes() == "".join(f"{text}\n" for text in texts).encode()
+    assert export(db, "-").out == (tmp_path / "a.jsonl").read_bytes()
+    assert export(db, "-", "--fields", "f,n").out.splitlines()[1] == b'{"f":1.0,"n":123456789012345678901234567890}'
 
 
 @pytest.mark.parametrize("number", [0, 1, 3])
-async def test_json_is_one_array(number, tmp_path):
-    file = tmp_path / "a.json"
-    assert await export(Shelf(*[("a", NESTED)] * number), str(file)) == number
-    assert json.loads(file.read_bytes()) == [NESTED] * number
+def test_json_is_one_array(number: int, tmp_path: Path) -> None:
+    db = books(tmp_path / "x.db", *[NESTED] * number)
+    assert export(db, tmp_path / "a.json").code == 0
+    assert json.loads((tmp_path / "a.json").read_bytes()) == [NESTED] * number
 
 
-async def test_csv_has_every_field_once_and_nested_values_as_json(tmp_path):
-    file = tmp_path / "a.csv"
-    assert await export(Shelf(("a", NESTED), ("a", {"more": 1, "none": "x"})), str(file)) == 2
-    header, first, second = rows(file)
+def test_csv_has_every_field_once_and_nested_values_as_json(tmp_path: Path) -> None:
+    db = books(tmp_path / "x.db", NESTED, {"more": 1, "none": "x"})
+    done = export(db, "-", "--format", "csv")
+    header, first, second = cells(done.out)
     assert header == ["list", "dict", "none", "yes", "float", "big", "more"]
     assert first == ['[1,"é",null]', '{"a":{"b":1}}', "", "true", "1.5", str(2**70), ""]
     assert second == ["", "", "x", "", "", "", "1"]
+    assert done.out.count(b"\r\n") == 3
 
 
-async def test_csv_reads_back_as_it_was(tmp_path):
-    file = tmp_path / "a.csv"
+def test_csv_reads_back_as_it_was(tmp_path: Path) -> None:
     chance = random.Random(3)
     texts = HARD + ["".join(chance.choice("\",\r\n\t aé;\\'") for _ in range(9)) for _ in range(300)]
-    await export(Shelf(*[("a", {"n": n, "v": text}) for n, text in enumerate(texts)]), str(file))
-    assert rows(file)[1:] == [[str(n), text] for n, text in enumerate(texts)]
+    db = books(tmp_path / "x.db", *[{"n": n, "v": text} for n, text in enumerate(texts)])
+    for more in ((), ("--csv-safe",)):
+        out = export(db, "-", "--format", "csv", *more).out
+        read = [row[1].removeprefix("'") if more else row[1] for row in cells(out)[1:]]
+        assert read == texts
 
 
-async def test_csv_of_several_kinds_is_led_by_the_kind(tmp_path):
-    file = tmp_path / "a.csv"
-    await export(Shelf(("book", {"title": "x"}), ("author", {"name": "y"})), str(file))
-    assert rows(file) == [["kind", "title", "name"], ["book", "x", ""], ["author", "", "y"]]
-
-
-@pytest.mark.parametrize("kinds", [("book", "book"), ("book", "author")])
-async def test_a_field_called_kind_keeps_its_own_values(kinds, tmp_path):
-    file = tmp_path / "a.csv"
-    await export(Shelf((kinds[0], {"kind": "own", "a": 1}), (kinds[1], {"a": 2})), str(file))
-    assert rows(file) == [["kind", "a"], ["own", "1"], ["", "2"]]
-
-
-async def test_no_items_are_an_empty_file(tmp_path):
-    for name, content in (("a.csv", ""), ("a.jsonl", ""), ("a.json", "[]\n")):
-        assert await export(Shelf(), str(tmp_path / name)) == 0
-        assert (tmp_path / name).read_text() == content
-
-
-async def test_only_the_run_asked_for_is_read(tmp_path):
-    shelf = Shelf(("a", {"v": 1}))
-    for name in ("a.csv", "a.json", "a.jsonl"):
-        await export(shelf, str(tmp_path / name), 7)
-    assert set(shelf.runs) == {7}
-
-
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.json"])
-async def test_the_file_appears_whole_or_not_at_all(name, tmp_path):
-    file = tmp_path / name
-    file.write_text("before")
-
-    class Watched(Shelf):
-        async def items(self, run=None, kind=None):
-            async for item in super().items(run):
-                assert file.read_text() == "before"
-                yield item
-
-    with pytest.raises(ZeroDivisionError):
-        await export(Watched(("a", {"v": 1}), ZeroDivisionError()), str(file))
-    assert os.listdir(tmp_path) == [name]
-    assert file.read_text() == "before"
-    await export(Watched(("a", {"v": 1})), str(file))
-    assert os.listdir(tmp_path) == [name]
-    assert file.read_text() != "before"
-
-
-async def test_a_file_that_cannot_be_written_is_a_friendly_error(tmp_path):
-    with pytest.raises(OutputError, match=r"cannot write .*the items are safe in the database"):
-        await export(Shelf(("a", {"v": 1})), str(tmp_path / "nope" / "a.jsonl"))
-    with pytest.raises(OutputError, match="the items are safe in the database"):
-        await export(Shelf(("a", {"v": 1})), str(tmp_path / ("x" * 300 + ".csv")))
-    assert os.listdir(tmp_path) == []
-
-
-async def test_stdout_is_jsonl(capsys):
-    assert await export(Shelf(("a", {"v": "é"}), ("b", {"w": 1})), "-") == 2
-    assert capsys.readouterr().out == '{"v":"é"}\n{"w":1}\n'
-
-
-ENDLESS = """
-import asyncio, sys
-from scraper.errors import OutputError
-from scraper.export import export
-from scraper.ports import StoredItem
-
-class Endless:
-    async def items(self, run=None, kind=None):
-        while True:
-            yield StoredItem("a", "1", {"v": "x" * 1000}, "http://example.org/", 1, 1)
-
-try:
-    print("written", asyncio.run(export(Endless(), "-")), file=sys.stderr)
-    print("a summary that nobody reads", flush=True)
-except OutputError as error:
-    print(error, file=sys.stderr)
-    sys.exit(2)
-"""
-
-
-def endless(stdout):
-    return subprocess.Popen(
-        [sys.executable, "-c", ENDLESS], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+def test_no_cell_of_a_safe_csv_is_a_formula(tmp_path: Path) -> None:
+    evil = [f"{start}cmd|' /C calc'!A0" for start in "=+-@\t\r\n\0＝＋－＠"]
+    db = books(tmp_path / "x.db", *[{"=name": text, "price": -5, "nested": ["=1"]} for text in evil])
+    plain = cells(export(db, "-", "--format", "csv").out)
+    assert [row[0] for row in plain] == ["=name", *evil]
+    rows = cells(export(db, "-", "--format", "csv", "--csv-safe").out)
+    assert [row[0] for row in rows] == ["'=name", *(f"'{text}" for text in evil)]
+    assert all(row[1:] == ["-5", '["=1"]'] for row in rows[1:])
+    assert (
+        export(db, tmp_path / "a.jsonl", "--csv-safe").err
+        == f"Error: csv_safe is for CSV, and {tmp_path}/a.jsonl is jsonl"
     )
 
 
-def test_a_reader_that_leaves_ends_the_export_quietly():
-    process = endless(subprocess.PIPE)
-    assert process.stdout.readline().startswith('{"v":"xxx')
-    process.stdout.close()
-    _, err = process.communicate()
-    assert (process.returncode, err) == (0, "written 0\n")
+def test_excel_is_told_the_encoding(tmp_path: Path) -> None:
+    db = books(tmp_path / "x.db", {"title": "é"})
+    assert export(db, "-", "--format", "csv", "--excel").out == "\ufefftitle\r\né\r\n".encode()
+    assert export(db, "-", "--format", "csv").out == "title\r\né\r\n".encode()
 
 
-def test_a_full_disk_is_a_friendly_error():
-    with open("/dev/full", "w") as full:
-        process = endless(full)
-        _, err = process.communicate()
-    assert process.returncode == 2
-    assert err.startswith("cannot write -: ")
-    assert "safe in the database" in err
+def test_a_field_that_has_no_column_in_the_database_has_one_in_a_csv(tmp_path: Path) -> None:
+    long = "n" * 150
+    db = books(tmp_path / "x.db", {"a": 1}, {long: "here", "a": 2})
+    assert export(db, tmp_path / "a.csv", "--csv-safe").code == 0
+    assert cells(tmp_path / "a.csv") == [["a", long], ["1", ""], ["2", "here"]]
+    assert "write them into a file, or name the fields" in export(db, "-", "--format", "csv").err
+    assert cells(export(db, "-", "--format", "csv", "--fields", long).out) == [[long], [""], ["here"]]
 
 
-def test_stdout_is_left_open_for_what_comes_next(monkeypatch):
-    out = io.StringIO()
-    monkeypatch.setattr("sys.stdout", out)
-    asyncio.run(export(Shelf(("a", {"v": 1})), "-"))
-    print("after")
-    assert out.getvalue() == '{"v":1}\nafter\n'
+def text_of(element: ElementTree.Element) -> str:
+    return element.text or ""
+
+
+def test_xml_is_well_formed_for_any_text_and_any_name(tmp_path: Path) -> None:
+    names = ["title", "price (€)", "1st", "xmlish", "a:b", "", "-", 'q"<\n', "été"]
+    every = "".join(map(chr, range(0x20))) + "\x7f\x85\ud7ff\ufffe\uffff\U0001f600"
+    db = books(tmp_path / "x.db", *[dict.fromkeys(names, text) for text in [*HARD, every]])
+    assert export(db, tmp_path / "a.xml").code == 0
+    items = list(ElementTree.parse(tmp_path / "a.xml").getroot())
+    assert [item.tag for item in items] == ["item"] * (len(HARD) + 1)
+    shown = [*HARD, re.sub("[^\t\n\r -\ud7ff\U0001f600]", "\ufffd", every)]
+    for item, text in zip(items, shown, strict=True):
+        assert [each.get("name", each.tag) for each in item] == names
+        assert [text_of(each) for each in item] == [text] * len(names)
+    assert [each.tag for each in items[0]] == ["title", *["field"] * 7, "été"]
+
+
+def test_xml_nests_as_the_items_do(tmp_path: Path) -> None:
+    deep: object = "end"
+    for _ in range(400):
+        deep = [deep]
+    db = books(tmp_path / "x.db", {**NESTED, "empty": [], "deep": deep})
+    root = ElementTree.fromstring(export(db, "-", "--format", "xml").out)
+    (item,) = root
+    assert [value.text for value in item.findall("list/value")] == ["1", "é", None]
+    assert [value.get(NIL) for value in item.findall("list/value")] == [None, None, "true"]
+    assert item.findtext("dict/a/b") == "1"
+    assert item.find("none").get(NIL) == "true"
+    assert [item.findtext(name) for name in ("yes", "float", "big")] == ["true", "1.5", str(2**70)]
+    assert len(item.find("empty")) == 0
+    assert sum(1 for _ in item.find("deep").iter("value")) == 400
+
+
+def test_no_items_are_a_file_that_says_so(tmp_path: Path) -> None:
+    db = shelf(tmp_path / "x.db", [])
+    for name, content in (("a.csv", b""), ("a.jsonl", b""), ("a.json", b"[]\n")):
+        done = export(db, tmp_path / name)
+        assert (done.code, done.err) == (0, f"no items written to {tmp_path / name}\n")
+        assert (tmp_path / name).read_bytes() == content
+    assert export(db, tmp_path / "a.xml", "-q") == (0, b"", "")
+    assert len(ElementTree.parse(tmp_path / "a.xml").getroot()) == 0
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_a_coded_file_holds_the_same_bytes(suffix: str, tmp_path: Path) -> None:
+    db = books(tmp_path / "x.db", *[{"n": n} for n in range(2000)])
+    decode = gzip.decompress if suffix == "gz" else zstd.decompress
+    for name in ("a.csv", "a.jsonl", "a.json", "a.xml"):
+        file, coded = tmp_path / name, tmp_path / f"{name}.{suffix}"
+        assert export(db, file, coded).code == 0
+        assert decode(coded.read_bytes()) == file.read_bytes() == export(db, "-", "--format", name[2:]).out
+        again = coded.read_bytes()
+        assert export(db, coded).code == 0
+        assert coded.read_bytes() == again  # no date and no name inside
+    assert decode(export(db, "-", "--format", f"csv.{suffix}").out) == (tmp_path / "a.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 MB of JSON."""
+    db = books(tmp_path_factory.mktemp("large") / "x.db", {"text": "x", "n": 0})
+    with closing(sqlite3.connect(db)) as into:
+        into.execute(
+            "insert into items (kind, key, data, page, first_run, last_run, stored_at) "
+            "with recursive n(n) as (select 1 union all select n + 1 from n where n < 3000) "
+            "select 'book', 'n' || n, json_object('text', n || hex(zeroblob(5000)), 'n', n), 1, 1, 1, 0 from n"
+        )
+        into.commit()
+    return db
+
+
+FORMATS = ["jsonl", "json", "csv", "xml", "parquet", "sqlite", "jsonl.gz", "csv.zst"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_rows_pass_one_by_one(form: str, large: Path, tmp_path: Path) -> None:
+    export(large, tmp_path / f"none.{form}", "--kind", "book", "--since", "2100-01-01")  # what is imported counts not
+    tracemalloc.start()
+    try:
+        done = export(large, tmp_path / f"a.{form}", "--order", "-n")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert done.code == 0, done.err
+    assert peak < 20e6
+
+
+def test_several_kinds_are_told_apart_in_every_format(tmp_path: Path) -> None:
+    db = shelf(tmp_path / "x.db", [("book", "1", {"title": "x"}), ("author", "2", {"name": "y", "_kind": "own"})])
+    assert exported(db) == [{"_kind": "book", "title": "x"}, {"name": "y", "_kind": "own"}]
+    assert export(db, "-").out.startswith(b'{"_kind":"book","title":"x"}\n')
+    assert exported(db, "--kind", "book") == [{"title": "x"}]
+    assert exported(db, "--fields", "title,name") == [{"_kind": "book", "title": "x"}, {"_kind": "own", "name": "y"}]
+    csv = cells(export(db, "-", "--format", "csv").out)
+    assert csv == [["_kind", "name", "title"], ["book", "", "x"], ["own", "y", ""]]
+    root = ElementTree.fromstring(export(db, "-", "--format", "xml").out)
+    assert [(each.tag, each.text) for each in root[0]] == [("_kind", "book"), ("title", "x")]

@@ -41,7 +41,7 @@ def test_nothing_is_found(tmp_path: Path) -> None:
     done = fuzz("--runs", 15, "--seed", 7, "--limit", 60, "--finds", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     fed = dict(re.findall(r"^(\w+) +(\d+) inputs", done.stdout, re.M))
-    of_answers = {"page", "selector", "charset", "url", "nesting", "body", "robots", "headers"}
+    of_answers = {"page", "selector", "charset", "url", "nesting", "body", "robots", "headers", "feeds"}
     assert set(fed) == of_answers | {"form", "curl", "proxy", "jars"}
     assert min(map(int, fed.values())) >= 15
     assert list(tmp_path.iterdir()) == []

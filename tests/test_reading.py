@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,16 @@ def test_a_process_of_another_user_is_there(
     made.owner(4711)
     assert states(db) == ["running"]
     assert states(db, NOW + 61) == ["silent"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc to see it in")
+def test_a_process_that_nobody_buried_is_gone(made: Made, db: sqlite3.Connection) -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays as it is
+    made.run(None)
+    made.owner(child.pid)
+    assert states(db) == ["killed"]
+    child.wait()
 
 
 def test_where_kill_is_no_question_nobody_is_killed(

@@ -194,3 +194,14 @@ def test_long_nested_pages_are_walked_once():
 def test_half_a_surrogate_pair_is_no_css() -> None:
     with pytest.raises(ParseError, match="not a CSS selector"):
         Response("http://h/", headers={"Content-Type": "text/html"}, body=b"<p>").css("p\ud800")
+
+
+@pytest.mark.parametrize(
+    "query", ["*", ":is(.c)", ":not(i)", ":where(div)", ":has(b)", ":is(i), :is(.c)", "div:is(.c)"]
+)
+def test_a_function_alone_may_stand_before_what_is_further_below(query: str) -> None:
+    found = page("<div class=c><p><b>1</b><b>2</b></div><div class=c><p><b>3</b></div>")
+    wanted = ", ".join(f"{part} b" for part in query.split(", "))
+    assert found.css(f"{wanted}").getall() == ["<b>1</b>", "<b>2</b>", "<b>3</b>"]
+    assert found.css(", ".join(f"{part} b::text" for part in query.split(", "))).getall() == ["1", "2", "3"]
+    assert found.css(f"{query} ::text").getall() == ["1", "2", "3"]

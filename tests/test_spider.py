@@ -81,7 +81,7 @@ def test_scrapys_names_that_would_not_be_read_say_ours(theirs, ours):
         ("robotstxt_obey", True, "put it into settings = {'obey_robots': …}"),
         ("http_user", "ann", "write settings = {'auth': 'user:password'}"),
         ("handle_httpstatus_list", [404], "write settings = {'handle_statuses': […]}"),
-        ("rules", (), "response.follow_all('css', self.parse_page)"),
+        ("rules", (), "derive the spider from CrawlSpider"),
     ],
 )
 def test_an_attribute_that_would_be_taken_for_a_setting_is_refused(name, value, says):

@@ -100,6 +100,7 @@ async def test_a_database_of_the_version_before_is_upgraded_and_loses_nothing(
         {"run": 1, "kind": "owner", "items": 2},
     ]
     assert rows(path, "select count(*) as n from owner") == [{"n": 0}]
+    assert rows(path, "select count(*) as n from files_of_items") == [{"n": 0}]
     new = tmp_path / "new.db"
     await (await opened(new)).close()
     assert without_order(shape(path)) == without_order(shape(new))
@@ -133,7 +134,7 @@ async def test_a_newer_database_is_refused_and_stays_as_it_is(path: Path, opened
     db.close()
     before = content(path)
     with pytest.raises(
-        UsageError, match=r"spider\.db: it was written by a newer scraper \(schema 4, here 3\); upgrade"
+        UsageError, match=r"spider\.db: it was written by a newer scraper \(schema 5, here 4\); upgrade"
     ):
         await opened(path)
     assert content(path) == before

@@ -6,6 +6,7 @@ the tables) is imported inside them.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated
@@ -15,20 +16,36 @@ import typer
 from scraper.cli.exits import complain
 from scraper.settings import VERSION
 
+COMPLETION = "_SCRAPER_COMPLETE"
+"""The variable by which a shell asks what may follow. Only then, and for those who install it, is typer's completion
+there: it would be a part of the start of every crawl."""
+
 COMMANDS = {
+    "startproject": "startproject",
+    "genspider": "genspider",
     "crawl": "crawl",
     "retry": "crawl",
     "list": "listing",
     "items": "look",
+    "files": "files",
+    "export": "export",
     "pool": "look",
     "runs": "runs",
     "failed": "runs",
     "why": "why",
     "status": "status",
+    "fetch": "fetch",
+    "view": "view",
+    "shell": "shell",
+    "parse": "parse",
+    "record": "record",
+    "check": "check",
     "keepalive": "keepalive",
     "schedule": "schedule",
     "demo-site": "site",
-    "version": "",
+    "bench": "bench",
+    "settings": "settings",
+    "version": "version",
 }
 """The file of each command beside this one. One that is not asked for is not imported: typer reads the annotations of
 every command that it knows, which was a tenth of the start-up time of a short crawl."""
@@ -59,33 +76,39 @@ def _root(
     """
 
 
-def version() -> None:
-    """Print the version."""
-    _print_version(True)
-
-
-def app(*names: str) -> typer.Typer:
-    """The command line with these commands; with none, the whole."""
+def app(*names: str, completion: bool = False) -> typer.Typer:
+    """The command line with these commands; with none, the whole, and with what installs the shell's ``completion``."""
     made = typer.Typer(
         name="scraper",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completion or not names,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.callback()(_root)
     for name in names or COMMANDS:
-        module = import_module(f"scraper.cli.{COMMANDS[name]}") if COMMANDS[name] else sys.modules[__name__]
+        module = import_module(f"scraper.cli.{COMMANDS[name]}")
         function = {"list": "list_spiders", "demo-site": "demo_site"}.get(name, name)
         made.command(name)(getattr(module, function))
     return made
 
 
+def _typed() -> list[str]:
+    """The finished words of the line that the shell wants to be completed: all but the one at the cursor."""
+    if "COMP_CWORD" in os.environ:  # bash
+        return os.environ.get("COMP_WORDS", "").split()[1 : int(os.environ["COMP_CWORD"])]
+    line = os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    words = line.split()[1:]
+    return words if line[-1:].isspace() else words[:-1]
+
+
 def main() -> None:
     """The console script: runs a command and ends the process with its exit code (``exits.Exit``)."""
-    chosen = next((each for each in sys.argv[1:] if not each.startswith("-")), "")
+    completes = COMPLETION in os.environ
+    words = _typed() if completes else sys.argv[1:]
+    chosen = next((each for each in words if not each.startswith("-")), "")
     try:
-        app(*[chosen] if chosen in COMMANDS else ())(prog_name="scraper")
+        app(*[chosen] if chosen in COMMANDS else (), completion=completes)(prog_name="scraper")
     except Exception as error:
         sys.exit(complain(error))

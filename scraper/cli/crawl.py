@@ -56,6 +56,7 @@ def crawl(
       scraper crawl books -a start=http://127.0.0.1:8000/ --limit-pages 50
       scraper crawl shop.py -s concurrency_per_host=2 -s delay=1
       scraper crawl shop.py:Books --db shop.db -o books.csv
+      scraper crawl books -o books.csv -o "books-{run}.jsonl.gz"
       scraper crawl books -q -o - | head                only items on stdout
       scraper crawl books --deadline 50m --if-running wait
       scraper crawl books --expect "items >= 900" --expect "book.price >= 95%"
@@ -176,7 +177,7 @@ def _crawl(one: Crawl, quiet: bool, summary: bool | None) -> None:
     if settings.log_file is not None:  # one that is killed leaves at least this
         log.info("crawl_started", spider=one.spider.name, database=str(one.database), pid=os.getpid())
     try:
-        report = _run(one, live=human and not (one.output == "-" and sys.stdout.isatty()))
+        report = _run(one, live=human and not (one.prints and sys.stdout.isatty()))
     except (asyncio.CancelledError, KeyboardInterrupt):
         print(f"Stopped at once. {RESUMES}", file=sys.stderr)
         end_within(LAST)

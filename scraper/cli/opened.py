@@ -13,6 +13,7 @@ from typing import Annotated, Any, ParamSpec
 
 import typer
 
+from scraper.cli.options import databases_here
 from scraper.discover import find
 from scraper.errors import StoreError, UsageError
 from scraper.settings import load
@@ -20,7 +21,10 @@ from scraper.stores.schema import OURS, VERSION
 
 P = ParamSpec("P")
 
-Where = Annotated[str, typer.Argument(metavar="DB|SPIDER", help="A database file, a spider, or its file.")]
+Where = Annotated[
+    str,
+    typer.Argument(metavar="DB|SPIDER", help="A database file, a spider, or its file.", autocompletion=databases_here),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 OfRun = Annotated[int | None, typer.Option("--run", metavar="N", min=1, help="Of this run.  [default: the last]")]
 

@@ -7,14 +7,41 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-SpiderName = Annotated[str, typer.Argument(metavar="SPIDER", help="A spider's name, a file, or file.py:ClassName.")]
+
+def spiders_here(incomplete: str) -> list[tuple[str, str]]:
+    """For the shell's completion."""
+    from scraper.cli.completing import spiders
+
+    return spiders(incomplete)
+
+
+def databases_here(incomplete: str) -> list[tuple[str, str]]:
+    """For the shell's completion."""
+    from scraper.cli.completing import databases
+
+    return databases(incomplete)
+
+
+def settings_here(incomplete: str) -> list[str]:
+    """For the shell's completion."""
+    from scraper.cli.completing import settings
+
+    return settings(incomplete)
+
+
+SpiderName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPIDER", help="A spider's name, a file, or file.py:ClassName.", autocompletion=spiders_here
+    ),
+]
 Arguments = Annotated[
     list[str] | None,
     typer.Option("-a", "--argument", metavar="NAME=VALUE", help="An argument of the spider. Repeatable."),
 ]
 Given = Annotated[
     list[str] | None,
-    typer.Option("-s", "--setting", metavar="NAME=VALUE", help="A setting. Repeatable."),
+    typer.Option("-s", "--setting", metavar="NAME=VALUE", help="A setting. Repeatable.", autocompletion=settings_here),
 ]
 Db = Annotated[Path | None, typer.Option("--db", metavar="PATH", help="The database.  [default: data/SPIDER.db]")]
 LimitPages = Annotated[int | None, typer.Option("--limit-pages", metavar="N", min=1, help="End the run after N pages.")]
@@ -41,12 +68,13 @@ Expect = Annotated[
     ),
 ]
 Output = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "-o",
         "--output",
         metavar="FILE",
-        help="Write the run's items to FILE at the end: .jsonl, .csv or .json; - is stdout (jsonl).",
+        help="Write the run's items to FILE at the end, in the format of its suffix: .jsonl, .json, .csv, .xml, "
+        ".parquet, .sqlite, also with .gz or .zst; - is stdout (jsonl). Repeatable.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing unless something went wrong.")]

@@ -122,6 +122,10 @@ def _summary(report: CrawlReport) -> Table:
     row("failures", number("dead"))
     for reason, count in sorted(now.reasons.items(), key=lambda each: -each[1]):
         table.add_row(f"  {reason}", f"{count:,}", style="yellow")
+    if now.files:
+        row("files", lambda snapshot: f"{sum(snapshot.files.values()):,}" if snapshot is now else "")
+        for status, count in sorted(now.files.items()):
+            table.add_row(f"  {status}", f"{count:,}", style="dim")
     row("redirects", number("redirects"))
     row("drops", lambda snapshot: f"{sum(snapshot.drops.values()):,}" if snapshot is now else "")
     for reason, count in sorted(now.drops.items()):

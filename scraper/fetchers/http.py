@@ -14,14 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from time import monotonic
 from traceback import clear_frames
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 from aiohttp import hdrs
 from aiohttp.http_exceptions import TransferEncodingError
 
 from scraper.content import essence
 from scraper.decompress import Decompressor, OverLimit
-from scraper.download import Download, Kept
+from scraper.download import FileWriter, Kept
 from scraper.errors import DownloadError, FetchError, StoreError
 from scraper.fetchers.faults import FOREIGN, fault, is_ours
 from scraper.page import Seen
@@ -30,6 +30,9 @@ from scraper.response import Response
 from scraper.room import Room
 from scraper.session import Answer, SessionPool
 from scraper.settings import Settings
+
+if TYPE_CHECKING:
+    from scraper.media import Into
 
 LARGE = 256 * 1024
 """Bytes as they come from which a body is large."""
@@ -63,7 +66,8 @@ class HttpFetcher:
         """One request, one answer, whatever its status; redirects are not followed.
 
         A connection whose answer was not read to its end is closed, never used again. Besides the options that
-        people give, ``cut_at`` (bytes) is for those who want the beginning of a body and no error for the rest.
+        people give, ``cut_at`` (bytes) is for those who want the beginning of a body and no error for the rest, and
+        ``stream_to`` may be what makes a name of what has come.
 
         Raises:
             ConnectError, ReadError, ProtocolError, BodyError: see ``scraper.errors``; ``request`` is set, and
@@ -76,7 +80,7 @@ class HttpFetcher:
         kept: Kept | None = None
         body = b""
         try:
-            with self._pool.deadline():
+            with self._pool.deadline(options):
                 answer = await self._pool.send(request)
                 try:
                     if options is None:
@@ -197,7 +201,7 @@ class HttpFetcher:
             decoder.finish()
         return content.getvalue()
 
-    async def _file(self, answer: Answer, cap: int, name: str) -> Kept:
+    async def _file(self, answer: Answer, cap: int, name: str | Into) -> Kept:
         """The content, written to a file below ``files`` while it comes."""
         length = answer.headers.get(hdrs.CONTENT_LENGTH)
         if length is not None and int(length) > cap:
@@ -206,22 +210,26 @@ class HttpFetcher:
         decoder: Decompressor | None = None
         chunks: list[bytes] = []
         raw = 0
-        download = Download(self._settings.files)
+        writer = FileWriter(self._settings.files)
+        given = name if isinstance(name, str) else name.given
         try:
             while batch := await _batch(answer, chunks, min(LARGE, cap - raw + 1)):
                 raw += len(batch)
                 if raw > cap:
                     raise OverLimit(f"more than {cap} bytes")
                 if decoder is None:
-                    if _is_gzip_file(answer, coding, name, batch, cap):
+                    if _is_gzip_file(answer, coding, given, batch, cap):
                         coding = ""
                     decoder = Decompressor(coding, cap)
-                await self._thread(_write, decoder, batch, download)
+                looked = bool(writer.head)
+                await self._thread(_write, decoder, batch, writer)
+                if not looked and not isinstance(name, str):
+                    name.begins(answer.headers.get(hdrs.CONTENT_TYPE), writer.head)
             if decoder is not None:
                 decoder.finish()
-            return await self._thread(download.keep, name)
+            return await self._thread(_keep, writer, name)
         except BaseException:
-            self._threads.submit(download.drop)
+            self._threads.submit(writer.drop)
             raise
 
     async def _thread(self, function: Callable[[Unpack[A]], T], *arguments: *A) -> T:
@@ -287,9 +295,13 @@ def _pour(decoder: Decompressor, data: bytes, content: BytesIO, most: int) -> No
             return
 
 
-def _write(decoder: Decompressor, data: bytes, download: Download) -> None:
+def _write(decoder: Decompressor, data: bytes, writer: FileWriter) -> None:
     for piece in decoder.feed(data):
-        download.write(piece)
+        writer.write(piece)
+
+
+def _keep(writer: FileWriter, name: str | Into) -> Kept:
+    return writer.keep(name if isinstance(name, str) else name.name_of(writer.so_far(), writer.size, writer.sha256))
 
 
 def _is_gzip_file(answer: Answer, coding: str, name: str, begin: bytes, cap: int) -> bool:

@@ -36,6 +36,7 @@ on conflict (run, kind, field) do update set filled = filled + excluded.filled
 """
 OWN_NAMES = frozenset(
     "pages items rejects fields runs hosts attempts drops dropped kinds fills owner "
+    "notes files files_leads file_links file_links_page files_of_items "
     "pages_due pages_host pages_wait pages_dead attempts_page dropped_url".split()
 )
 Shape = tuple[str, tuple[str, ...], tuple[str, ...]]

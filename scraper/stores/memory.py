@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import count
 
@@ -17,61 +16,23 @@ from scraper.errors import StoreLocked, UsageError
 from scraper.page import (
     Dead,
     Figures,
+    FileFact,
     HostLedger,
     Item,
     Lease,
     Note,
     Outcome,
     Receipt,
-    Reject,
     Retry,
     Run,
     Snapshot,
     Verdict,
 )
-from scraper.ports import Mode, StoredItem, StoredPage
+from scraper.ports import Mode, StoredFile, StoredItem, StoredPage
 from scraper.request import Request, from_json, to_json
+from scraper.stores.memory_rows import Memory as Memory
+from scraper.stores.memory_rows import Page
 from scraper.url import host_of
-
-
-@dataclass(slots=True)
-class Page:
-    """A page's row."""
-
-    id: int
-    url: str
-    stored: tuple[str, str | None, int, int, str | None]
-    run: int
-    found_on: int | None
-    state: str = "due"
-    due: float = 0.0
-    attempts: int = 0
-    status: int | None = None
-    reason: str | None = None
-    error: str | None = None
-    first_tried: float | None = None
-    written: float = 0.0
-
-
-@dataclass(slots=True)
-class Memory:
-    """What outlives an owner: give the same one to the next MemoryStore to resume."""
-
-    pages: dict[bytes, Page] = field(default_factory=dict)
-    items: dict[tuple[str, str], StoredItem] = field(default_factory=dict)
-    rejects: dict[tuple[int, int], Reject] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
-    ended: dict[int, str] = field(default_factory=dict)
-    reopened: dict[int, str] = field(default_factory=dict)
-    verdicts: dict[int, Sequence[Verdict]] = field(default_factory=dict)
-    counters: dict[int, Counter[str]] = field(default_factory=dict)
-    kinds: dict[int, Counter[str]] = field(default_factory=dict)
-    fills: dict[int, Counter[tuple[str, str]]] = field(default_factory=dict)
-    ledger: dict[tuple[int, str], HostLedger] = field(default_factory=dict)
-    notes: dict[tuple[str, str], Note] = field(default_factory=dict)
-    working: bool = False
-    asked_until: float | None = None
-    owned: bool = False
 
 
 class MemoryStore:
@@ -170,6 +131,7 @@ class MemoryStore:
         for (kind, key), item in list(self.memory.items.items()):
             if key.rpartition(".")[0] == str(page.id) and item.last_run == run:
                 del self.memory.items[kind, key]
+                self.memory.files.forget(kind, key)
                 self.memory.counters[run]["items"] -= 1
                 self.memory.kinds[run][kind] -= 1
                 full = (name for name, value in item.data.items() if value not in (None, "", [], {}))
@@ -203,7 +165,7 @@ class MemoryStore:
 
     def _figures(self, run: int) -> Figures:
         counters = self.memory.counters[run]
-        found = Figures(run, kinds=dict(self.memory.kinds[run]), fills={})
+        found = Figures(run, kinds=dict(self.memory.kinds[run]), fills={}, started=self.memory.runs[run - 1].started)
         for name in ("pages", "items", "rejects", "retries", "dead"):
             setattr(found, name, counters[name])
         for (kind, name), filled in self.memory.fills[run].items():
@@ -314,7 +276,17 @@ class MemoryStore:
             self.memory.rejects[page.id, ordinal] = reject
         counters["items"] += len(outcome.found.items)
         counters["rejects"] += len(outcome.found.rejects)
-        return self._add(outcome.found.links, page.id)
+        added = self._add(outcome.found.links, page.id)
+        if (fact := outcome.seen.file) is not None:
+            led_to = self._page_of(fact.leads_to) if fact.leads_to is not None else None
+            self.memory.files.put(page.id, fact, self.run.id, led_to)
+        if outcome.found.files:
+            self.memory.files.link(outcome.found.files, page.id, self.run.id, self._page_of)
+        return added
+
+    def _page_of(self, fingerprint: bytes) -> int | None:
+        page = self.memory.pages.get(fingerprint)
+        return page.id if page is not None else None
 
     def _put(self, item: Item, page: Page, ordinal: int) -> None:
         key = item.key if item.key is not None else f"{page.id}.{ordinal}"
@@ -360,6 +332,14 @@ class MemoryStore:
         for item in list(self.memory.items.values()):
             if run in (None, item.last_run) and kind in (None, item.kind):
                 yield item
+
+    async def file(self, fingerprint: bytes) -> FileFact | None:
+        page = self._page_of(fingerprint)
+        return self.memory.files.read(page) if page is not None else None
+
+    async def files(self, run: int | None = None) -> AsyncIterator[StoredFile]:
+        for each in self.memory.files.stored({page.id: page.url for page in self.memory.pages.values()}, run):
+            yield each
 
     async def pages(self, run: int | None = None) -> AsyncIterator[StoredPage]:
         for page in sorted(self.memory.pages.values(), key=lambda page: page.id):

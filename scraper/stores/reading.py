@@ -130,7 +130,18 @@ def _life(pid: int, host: str, silence: float) -> str:
         pass  # somebody else's, but there
     except (OSError, OverflowError):
         return "gone"
+    if _unburied(pid):
+        return "gone"
     return "alive" if silence < SILENT else "silent"
+
+
+def _unburied(pid: int) -> bool:
+    """Whether it has ended and nobody asked how: in a container without an init, a killed process stays like that."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(") ")[2].startswith("Z")
+    except OSError:  # not Linux, or gone by now
+        return False
 
 
 RUNS = """

@@ -128,6 +128,7 @@ def _take_back(db: sqlite3.Connection, run: int, theirs: str, values: Collection
     for kind, field, number in db.execute(filled, (*values,)).fetchall():
         less = "update fills set filled = filled - ? where run = ? and kind = ? and field = ?"
         db.execute(less, (number, run, kind, field))
+    db.execute(f"delete from file_links where (kind, key) in (select kind, key from items where {which})", (*values,))
     db.execute(f"delete from items where {which}", (*values,))
     gone = db.execute(f"delete from rejects where {theirs} and run = {run}", (*values,)).rowcount
     db.execute("update runs set rejects = rejects - ? where id = ?", (gone, run))
@@ -226,12 +227,12 @@ def beat(db: sqlite3.Connection, started: float, now: float, status: str) -> Non
 def figures(db: sqlite3.Connection, run: int, most: int) -> tuple[Figures, list[Figures]]:
     """What ``run`` came to, and the last ``most`` runs that were finished before it, latest first."""
     names = ("pages", "items", "rejects", "retries", "dead")
-    query = f"select id, {', '.join(names)} from runs where id "
+    query = f"select id, {', '.join(names)}, started from runs where id "
     before = "< ? and reason = 'finished' order by id desc limit ?"  # one that a limit ended is no measure
     rows = [*db.execute(f"{query} = ?", (run,)), *db.execute(f"{query} {before}", (run, most))]
-    found = [Figures(*row) for row in rows]
-    for each in found:
-        each.kinds, each.fills = {}, {}
+    found = [Figures(*row[:-1]) for row in rows]
+    for each, row in zip(found, rows, strict=True):
+        each.kinds, each.fills, each.started = {}, {}, row[-1]
         each.kinds.update(db.execute("select kind, items from kinds where run = ?", (each.run,)))
         for kind, field, filled in db.execute("select kind, field, filled from fills where run = ?", (each.run,)):
             each.fills.setdefault(kind, {})[field] = filled

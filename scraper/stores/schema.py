@@ -10,7 +10,7 @@ from scraper.errors import UsageError
 from scraper.stores.items import make_view, quoted, view_name
 from scraper.stores.transaction import transaction
 
-VERSION = 3
+VERSION = 4
 """``PRAGMA user_version`` of the schema in ``sqlite.sql``; ``upgrade_2.sql`` leads from 1 to 2, and so on."""
 
 OURS = frozenset(("pages", "items", "rejects", "fields", "runs", "hosts"))

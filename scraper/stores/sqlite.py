@@ -18,12 +18,28 @@ from typing import Any
 import msgspec
 
 from scraper.errors import StoreError
-from scraper.page import Dead, Done, Figures, HostLedger, Lease, Note, Outcome, Receipt, Retry, Run, Snapshot, Verdict
-from scraper.ports import Mode, StoredItem, StoredPage
+from scraper.page import (
+    Dead,
+    Done,
+    Figures,
+    FileFact,
+    HostLedger,
+    Lease,
+    Note,
+    Outcome,
+    Receipt,
+    Retry,
+    Run,
+    Snapshot,
+    Verdict,
+)
+from scraper.ports import Mode, StoredFile, StoredItem, StoredPage
 from scraper.request import Request
+from scraper.stores import files as file_table
 from scraper.stores import notes as note_table
 from scraper.stores import runs
 from scraper.stores.database import Database
+from scraper.stores.files import FileTable
 from scraper.stores.history import HistoryTable, storable, was_reused
 from scraper.stores.items import ItemTable
 from scraper.stores.leases import LeaseTable
@@ -60,6 +76,7 @@ class SqliteStore:
         self._links = LinkTable()
         self._items = ItemTable()
         self._history = HistoryTable()
+        self._files = FileTable()
         self._run: Run | None = None
         self._opened = 0.0
         self._worked = 0.0
@@ -199,6 +216,7 @@ class SqliteStore:
         self._links.forget()
         self._items.forget()
         self._history.forget()
+        self._files.forget()
 
     async def lease(
         self, limit: int, per_host: int, now: float, until: float, full: Collection[str] = ()
@@ -234,6 +252,8 @@ class SqliteStore:
                 pages.append(_page_row(outcome, now))
                 receipt = Receipt(page, applied=True)
                 counts["bytes"] += outcome.seen.size
+                if outcome.seen.file is not None:
+                    self._files.put(outcome)
                 if not isinstance(outcome, Done):
                     self._history.put_attempt(outcome, run, now)
                 if isinstance(outcome, Retry):
@@ -246,6 +266,8 @@ class SqliteStore:
                         self._items.put(found, page, run, now)
                     if found.drops:
                         self._history.put_drops(found, page)
+                    if found.files is not None:
+                        self._files.link(found.files, page)
                     counts["items"] += len(found.items)
                     counts["rejects"] += len(found.rejects)
                     if isinstance(outcome, Dead):
@@ -262,6 +284,7 @@ class SqliteStore:
                     receipt.over_budget = len(self._links.over.get(receipt.page, ()))
             counts["links"] = new.total()
             self._items.write(db, run)
+            self._files.write(db, run)
             self._history.write(db, run)
             note_table.save(db, notes)
             db.execute(runs.COUNT, (*counts.values(), run))
@@ -321,6 +344,13 @@ class SqliteStore:
         )
         async for row in rows:
             yield StoredPage(*row[1:])
+
+    async def file(self, fingerprint: bytes) -> FileFact | None:
+        return await self._db.run(partial(file_table.read, fp=fingerprint))
+
+    async def files(self, run: int | None = None) -> AsyncIterator[StoredFile]:
+        async for row in self._read(file_table.READ_ALL, run, run):
+            yield file_table.stored(row)
 
     async def _read(self, query: str, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
         """Rows in chunks by id, so that any number of them passes in flat memory."""

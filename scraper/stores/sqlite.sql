@@ -11,7 +11,7 @@ create table pages (             -- every URL ever seen, by discovery
     depth         integer not null default 0,
     attempts      integer not null default 0,   -- in that run
     status        integer,                      -- HTTP status of the last attempt
-    reason        text,                         -- why it is dead, waits, or has no items (redirect, or redirect offsite)
+    reason        text,                         -- why it is dead, waits, or has no items (redirect; kept)
     error         text,                         -- the last error, with the traceback of a callback
     callback      text,                         -- null: parse
     request       text,                         -- JSON: what a plain GET does not have
@@ -49,7 +49,7 @@ create index attempts_page on attempts (page, id);
 
 create table drops (             -- links that were not followed: how many by reason
     run    integer not null,
-    reason text    not null,                    -- offsite, nofollow, depth, length, path, host budget, scheme
+    reason text    not null,                    -- offsite, nofollow, depth, length, path, host budget, scheme, item
     count  integer not null,
     primary key (run, reason)
 ) strict, without rowid;
@@ -164,3 +164,40 @@ create table hosts (             -- the connection ledger; times in seconds
     peak           integer not null,
     primary key (run, host)
 ) strict;
+
+create table files (             -- what each download came to last
+    page         integer primary key,           -- its page, which has the URL
+    folder       text    not null,              -- what the spider named: into
+    path         text,                          -- below the setting files; null: there is none
+    sha256       text,                          -- in hex
+    size         integer,
+    content_type text,                          -- by its first bytes, else as the server says
+    status       text    not null check (status in ('fetched', 'kept', 'not modified', 'redirect', 'refused')),
+    flaw         text,                          -- why there is no file, or no thumbnail
+    thumbs       text,                          -- JSON: path, width, height and box of each thumbnail by its name
+    etag         text,
+    last_modified text,
+    leads_to     integer,                       -- status redirect: the page that has the file
+    fetched_at   real,
+    asked_at     real,                          -- the server, whether it had changed
+    first_run    integer not null,
+    last_run     integer not null
+) strict;
+create index files_leads on files (leads_to) where leads_to is not null;
+
+create table file_links (        -- which files an item has
+    kind     text    not null,
+    key      text    not null,                  -- as in items
+    field    text    not null,                  -- what the file is to the item; '' when nobody said
+    page     integer not null,                  -- of the download
+    position integer not null,                  -- among the files of the page that asked for it
+    run      integer not null,
+    primary key (kind, key, field, page)
+) strict, without rowid;
+create index file_links_page on file_links (page);
+
+create view files_of_items as    -- path is null while there is no file; state and reason of the download say why
+select l.kind, l.key, l.field, l.position, p.url, f.path, f.sha256, f.size, f.content_type, f.thumbs, f.flaw,
+    coalesce(t.state, p.state) as state, coalesce(t.reason, p.reason) as reason
+from file_links l join pages p on p.id = l.page left join files a on a.page = l.page
+left join files f on f.page = coalesce(a.leads_to, a.page) left join pages t on t.id = a.leads_to;

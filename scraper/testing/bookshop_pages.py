@@ -37,6 +37,8 @@ class Page:
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    """What it has besides Content-Type."""
 
     @cached_property
     def etag(self) -> str:
@@ -61,7 +63,8 @@ def render(path: str, origin: str) -> Page | None:
     and the site map (sitemaps.org) contain it, because their links have to be absolute.
     """
     if path == "/robots.txt":
-        rules = f"User-agent: *\nDisallow: /private/\n\nSitemap: {origin}/sitemap.xml\n"
+        rules = "User-agent: *\nDisallow: /private/\nDisallow: /logout\n"
+        rules += f"\nSitemap: {origin}/sitemap.xml\nSitemap: {origin}/sitemap-index.xml\n"
         return Page(200, "text/plain; charset=utf-8", rules.encode())
     if path == "/sitemap.xml":
         return Page(200, "application/xml; charset=utf-8", _sitemap(origin))
@@ -72,7 +75,7 @@ def render(path: str, origin: str) -> Page | None:
 def missing(path: str) -> Page:
     """The 404 page for a path that the shop does not have."""
     content = f"<h1>No such page</h1>\n<p>There is nothing at {escape(path)} — go back to the first shelf.</p>"
-    return Page(404, HTML, _frame(path, "No such page", "", '<li class="active">No such page</li>', content))
+    return Page(404, HTML, frame(path, "No such page", "", '<li class="active">No such page</li>', content))
 
 
 @cache
@@ -129,12 +132,12 @@ def _product(book: BookRecord, path: str) -> bytes:
         description=_template("description.html").substitute(text=description) if description else "",
         pods=_pods(viewed, path),
     )
-    steps = [(name, _link(path, _shelves()[name])) for name in ("Books", book.category)]
+    steps = [(name, link(path, _shelves()[name])) for name in ("Books", book.category)]
     trail = "".join(
         f'\n        <li>\n            <a href="{href}">{escape(name)}</a>\n        </li>\n' for name, href in steps
     )
     title = escape(book.title)
-    return _frame(path, title, description, f'{trail}\n        <li class="active">{title}</li>\n', content)
+    return frame(path, title, description, f'{trail}\n        <li class="active">{title}</li>\n', content)
 
 
 def _listing(heading: str, chosen: Sequence[BookRecord], paths: Sequence[str], index: int, path: str) -> bytes:
@@ -142,9 +145,9 @@ def _listing(heading: str, chosen: Sequence[BookRecord], paths: Sequence[str], i
     shown = chosen[start : start + PER_PAGE]
     item = _template("category.html")
     content = _template("listing.html").substitute(
-        all=_link(path, _shelves()["Books"]),
+        all=link(path, _shelves()["Books"]),
         categories="".join(
-            item.substitute(href=_link(path, first), name=escape(name))
+            item.substitute(href=link(path, first), name=escape(name))
             for name, first in _shelves().items()
             if name != "Books"
         ),
@@ -155,21 +158,21 @@ def _listing(heading: str, chosen: Sequence[BookRecord], paths: Sequence[str], i
         pods=_pods(shown, path),
         pager=_pager(paths, index, path) if len(paths) > 1 else "",
     )
-    return _frame(path, escape(heading), "", f'<li class="active">{escape(heading)}</li>', content)
+    return frame(path, escape(heading), "", f'<li class="active">{escape(heading)}</li>', content)
 
 
 def _pager(paths: Sequence[str], index: int, path: str) -> str:
     steps = [f'<li class="current">Page {index + 1} of {len(paths)}</li>']
     if index > 0:
-        steps.insert(0, f'<li class="previous"><a href="{_link(path, paths[index - 1])}">previous</a></li>')
+        steps.insert(0, f'<li class="previous"><a href="{link(path, paths[index - 1])}">previous</a></li>')
     if index + 1 < len(paths):
-        steps.append(f'<li class="next"><a href="{_link(path, paths[index + 1])}">next</a></li>')
+        steps.append(f'<li class="next"><a href="{link(path, paths[index + 1])}">next</a></li>')
     return _template("pager.html").substitute(steps="\n".join(steps))
 
 
 def _pods(shown: Iterable[BookRecord], path: str) -> str:
     pod = _template("pod.html")
-    return "\n".join(pod.substitute(_fields(book, path), href=_link(path, book.path)) for book in shown)
+    return "\n".join(pod.substitute(_fields(book, path), href=link(path, book.path)) for book in shown)
 
 
 def _fields(book: BookRecord, path: str) -> dict[str, str]:
@@ -180,19 +183,20 @@ def _fields(book: BookRecord, path: str) -> dict[str, str]:
     return {
         "title": escape(book.title),
         "short": escape(short),
-        "image": _link(path, book.image),
+        "image": link(path, book.image),
         "price": f"£{book.price:.2f}",
         "rating": RATINGS[book.rating - 1],
     }
 
 
-def _frame(path: str, title: str, summary: str, trail: str, content: str) -> bytes:
+def frame(path: str, title: str, summary: str, trail: str, content: str) -> bytes:
+    """A whole page around some HTML; `title`, `summary` and `trail` are HTML too."""
     root = "../" * (path.count("/") - 1)
     fields = {"title": title, "summary": summary, "trail": trail, "content": content, "root": root}
     return _template("page.html").substitute(fields).encode()
 
 
-def _link(path: str, target: str) -> str:
+def link(path: str, target: str) -> str:
     """From one page to another: the shop links relatively throughout."""
     return posixpath.relpath(target, posixpath.dirname(path))
 

@@ -13,6 +13,7 @@ import unicodedata
 import zlib
 from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,6 +21,8 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 SEED: Final = "lantern-lane"
+CHANGED: Final = datetime(2024, 3, 4, 10, tzinfo=UTC)
+"""When the shop was last changed: the newest book came in then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,28 @@ class BookRecord:
     def path(self) -> str:
         """Path of the product page."""
         return f"/catalogue/{self.slug}_{self.id}/index.html"
+
+    @property
+    def added(self) -> datetime:
+        """When it came in: one book every six hours, number 1,000 last."""
+        return CHANGED - timedelta(hours=6 * (1000 - self.id))
+
+    def facts(self, origin: str) -> dict[str, str | int | float | None]:
+        """What the API and the files of the shop tell of it; `origin` makes the URLs absolute."""
+        return {
+            "id": self.id,
+            "upc": self.upc,
+            "title": self.title,
+            "author": self.author,
+            "category": self.category,
+            "price": self.price,
+            "stock": self.stock,
+            "rating": self.rating,
+            "added": self.added.isoformat(),
+            "url": origin + self.path,
+            "image": origin + self.image,
+            "description": self.description,
+        }
 
 
 @cache

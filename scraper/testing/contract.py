@@ -10,7 +10,14 @@ finds what it left. Each check begins with empty data. They raise AssertionError
 
 from __future__ import annotations
 
-from scraper.testing import contract_budget, contract_modes, contract_notes, contract_pages, contract_runs
+from scraper.testing import (
+    contract_budget,
+    contract_files,
+    contract_modes,
+    contract_notes,
+    contract_pages,
+    contract_runs,
+)
 from scraper.testing.contract_words import Check
 
 store_contract: tuple[Check, ...] = (
@@ -19,5 +26,6 @@ store_contract: tuple[Check, ...] = (
     + contract_modes.CHECKS
     + contract_notes.CHECKS
     + contract_budget.CHECKS
+    + contract_files.CHECKS
 )
 """Every check, to be given a function that makes stores over the same data."""

@@ -164,7 +164,7 @@ async def figures_are_of_this_run_and_of_the_finished_ones_before_it(make: Make)
             await store.commit([Done(a, Seen(200), found), dead(b), retry(c)], NOW)
             now, before = await store.figures(2)
             kinds, fills = {"book": number + 1}, {"book": {"title": number + 1, "price": 1}}
-            expected = Figures(number, 1, number + 1, 1, 1, 1, kinds, fills)
+            expected = Figures(number, 1, number + 1, 1, 1, 1, kinds, fills, NOW)
             assert now == expected
             assert [each.run for each in before] == list(range(number - 1, 0, -1))
             if before:

@@ -11,6 +11,7 @@ import brotli
 import can_ada
 from asked import ASKED
 from child import Target
+from fed import FED
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 from pieces import HEADERS, LINES, MARKS, SELECTORS, TAGS, URLS, a_flood, a_page, made, soup, words
@@ -259,4 +260,5 @@ TARGETS = [
         "headers", words(HEADERS, " ") | words(URLS) | st.binary(max_size=60), headers, (b"sid=1; Path=/; Max-Age=5",)
     ),
     *ASKED,
+    *FED,
 ]

@@ -1,0 +1,1 @@
+"""Offline tests of spiders: pages recorded as files, replayed with the network forbidden, compared field by field."""

@@ -1,0 +1,158 @@
+"""scraper settings, version, bench, list, and what the shell completes."""
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Cli, front
+
+from scraper.cli import COMMANDS
+from scraper.cli.settings import _meanings
+from scraper.settings import NAMES, load, sourced
+
+# scraper settings
+
+
+def test_the_source_of_each_value(tmp_path: Path) -> None:
+    (tmp_path / "scraper.toml").write_text("delay = 1\njitter = 0.1\ncontact = 'a@b.org'\ndata = 'd'\n")
+    given = {"arguments": {"delay": "4s"}, "spider": {"delay": 2, "jitter": 0.2, "contact": "c@d.org"}}
+    environment = {"SCRAPER_DELAY": "3", "SCRAPER_JITTER": "0.3", "OTHER": "x"}
+    found = sourced(**given, environment=environment, folder=tmp_path)
+    assert found == {
+        "delay": (4.0, "the arguments"),
+        "jitter": (0.3, "SCRAPER_JITTER"),
+        "contact": ("c@d.org", "the spider's settings"),
+        "data": ("d", str(tmp_path / "scraper.toml")),
+    }
+    settings = load(**given, environment=environment, folder=tmp_path)
+    assert {name: getattr(settings, name) for name in found} == {name: value for name, (value, _) in found.items()}
+
+
+def test_settings_are_shown_with_their_source(cli: Cli, tmp_path: Path, spiders: Path) -> None:
+    (spiders / "slow.py").write_text("from scraper import Spider\nclass Slow(Spider):\n    settings = {'jitter': 0}\n")
+    (tmp_path / "scraper.toml").write_text("concurrency = 5\n")
+    done = cli("settings", "slow", "-s", "delay=2", "--json", SCRAPER_GRACE="7")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert tuple(rows) == NAMES
+    shown = {name: (row["value"], row["source"]) for name, row in rows.items() if row["source"] != "default"}
+    assert shown == {
+        "concurrency": (5, str(tmp_path / "scraper.toml")),
+        "delay": (2.0, "-s"),
+        "jitter": (0.0, "the spider"),
+        "grace": (7.0, "SCRAPER_GRACE"),
+    }
+    done = cli("settings", "slow", "--changed")
+    assert re.search(r"jitter +0\.0 +the spider", done.stdout)
+    assert "grace" not in done.stdout
+    (tmp_path / "scraper.toml").unlink()
+    assert cli("settings", "--changed").stdout == "every setting has its default\n"
+
+
+def test_secrets_are_hidden(cli: Cli) -> None:
+    given = [
+        "auth=me:hush",
+        "proxy=http://me:hush@proxy.example:3128",
+        'proxies=["socks5://hush:hush@proxy.example:1"]',
+        'headers={"X-Api-Key": "hush", "Accept-Language": "de"}',
+        'hosts={"*.example.org": {"auth": "me:hush", "cap": 2}}',
+    ]
+    options = [word for each in given for word in ("-s", each)]
+    for more in ([], ["--json"]):
+        done = cli("settings", *options, "--changed", *more)
+        assert done.returncode == 0, done.stderr
+        assert "hush" not in done.stdout
+        for words in ("proxy.example:3128", "Accept-Language", "*.example.org"):
+            assert words in done.stdout
+    assert "hush" not in cli("settings", "auth", *options).stdout
+
+
+def test_one_setting_is_explained(cli: Cli) -> None:
+    ours, theirs = cli("settings", "delay", "-s", "delay=2"), cli("settings", "DOWNLOAD_DELAY", "-s", "delay=2")
+    assert ours.stdout == theirs.stdout
+    for words in ("seconds between the starts", "2.0   (from -s)", "default: 0.0", "DOWNLOAD_DELAY", "SCRAPER_DELAY=…"):
+        assert words in ours.stdout, words
+    row = json.loads(cli("settings", "obey_robots", "--json").stdout)
+    assert (row["value"], row["source"], row["scrapy"]) == (True, "default", ["ROBOTSTXT_OBEY"])
+    done = cli("settings", "dealy")
+    assert (done.returncode, "did you mean 'delay'?" in done.stderr) == (2, True)
+    assert set(_meanings()) == set(NAMES)
+    assert '"docs/settings.md" = "scraper/settings.md"' in (ROOT / "pyproject.toml").read_text()
+
+
+# scraper version, scraper bench
+
+
+def test_version_names_what_a_report_needs(cli: Cli) -> None:
+    facts = json.loads(cli("version", "--json").stdout)
+    assert facts["sqlite"] == sqlite3.sqlite_version
+    assert {"python", "platform", "loop", "openssl", "processors"} <= facts.keys()
+    assert {"aiohttp", "selectolax", "typer", "msgspec"} <= facts["libraries"].keys()
+    assert {"xpath", "shell", "parquet"} <= facts["extras"].keys()
+    text = cli("version", "-v").stdout
+    for name in ("aiohttp", "uvloop"):
+        assert re.search(rf"^ +{name} +{re.escape(facts['libraries'][name])}$", text, re.M)
+
+
+def test_bench_measures_both_sides(cli: Cli) -> None:
+    done = cli("bench", "--seconds", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    for side in ("crawl", "bare"):
+        assert report[side]["pages"] >= 1000
+        assert report[side]["items"] > 900
+        assert report[side]["connections"] <= 8 * report[side]["pages"] / 1000
+        assert report[side]["rate"] > 0
+    assert report["server_cpu"] > 0
+
+
+# scraper list
+
+
+def test_list_tells_the_last_run(cli: Cli, spiders: Path, bookshop_url: str) -> None:
+    assert cli(*front(bookshop_url, "-q")).returncode == 0
+    rows = {row["name"]: row for row in map(json.loads, cli("list", "--json").stdout.splitlines())}
+    assert (rows["front"]["class"], rows["front"]["file"]) == ("Front", "spiders/front.py")
+    assert rows["books"]["last_run"] is None
+    last = rows["front"]["last_run"]
+    assert (last["state"], last["pages"], last["items"]) == ("finished", 1, 20)
+    assert re.search(r"front +\d{4}-\d\d-\d\d \d\d:\d\d finished, 20 items +spiders/front.py", cli("list").stdout)
+
+
+# completion
+
+
+def completed(cli: Cli, line: str) -> list[str]:
+    """What bash is told when TAB is pressed at the end of the line."""
+    words = line.split(" ")
+    given = {"_SCRAPER_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    done = cli(**given)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_the_shell_completes(cli: Cli, tmp_path: Path, spiders: Path) -> None:
+    (spiders / "loud.py").write_text(
+        "from scraper import Spider\nprint('run')\nclass Loud(Spider):\n    name = 'louder'\n"
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "books.db").touch()
+    assert set(completed(cli, "scraper ")) == set(COMMANDS)
+    assert completed(cli, "scraper sta") == ["startproject", "status"]
+    assert completed(cli, "scraper crawl ") == ["books", "front", "louder"]  # and no file was run
+    assert completed(cli, "scraper crawl books -s obey_") == ["obey_robots=", "obey_nofollow="]
+    assert completed(cli, "scraper items b") == ["books"]
+    assert completed(cli, "scraper parse http://x/ --spider l") == ["louder"]
+    assert "--deadline" in completed(cli, "scraper crawl books --d")
+    assert "delay" in completed(cli, "scraper settings d")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_can_be_had_for_a_shell(cli: Cli, shell: str) -> None:
+    done = cli("--show-completion", shell)
+    assert done.returncode == 0, done.stderr
+    assert "_SCRAPER_COMPLETE" in done.stdout
+    done = cli("crawl", "--help")
+    assert "completion" not in done.stdout

@@ -1,0 +1,291 @@
+"""Drafts of spiders: what is found on pages of many shapes, and spiders that run."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Cli, last_event
+
+from scraper import Response
+from scraper.discover import find
+from scraper.drafts import api
+from scraper.drafts.blocks import repeated
+from scraper.drafts.columns import Column, of_blocks
+from scraper.drafts.links import next_link, pattern
+from scraper.drafts.written import Draft, spider_file
+from scraper.testing import LocalSite
+
+URL = "https://example.org/list/"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def page(html: str, url: str = URL) -> Response:
+    return Response(url, headers={"Content-Type": "text/html; charset=utf-8"}, body=html.encode())
+
+
+def found(html: str) -> tuple[str, dict[str, str]]:
+    blocks = repeated(page(html).tree)
+    assert blocks is not None
+    return blocks.css, {each.name: each.query for each in of_blocks(blocks.nodes)}
+
+
+NAV = (
+    "<nav><ul>"
+    + "".join(f'<li class="item"><a href="/c/{n}">Shelf number {n}</a></li>' for n in range(40))
+    + "</ul></nav>"
+)
+
+
+def test_rows_win_over_a_longer_navigation() -> None:
+    rows = "".join(
+        f'<div class="card col-md-4"><img src="/i/{n}.png"><h2><a href="/p/{n}">Thing {n}</a></h2>'
+        f'<span class="amount">{n},99 €</span><time datetime="2026-01-0{n}">then</time></div>'
+        for n in range(1, 7)
+    )
+    css, columns = found(f"<body>{NAV}<main>{rows}</main></body>")
+    assert css == "div.card"
+    assert columns == {
+        "url": "a::attr(href)",
+        "title": "a::text",
+        "price": "span.amount::text",
+        "date": "time::attr(datetime)",
+        "image": "img::attr(src)",
+    }
+
+
+def test_texts_are_called_after_their_class_and_what_never_differs_is_left_out() -> None:
+    rows = "".join(
+        f'<div class="quote"><span class="text">Words number {n}.</span><span>by '
+        f'<small class="author">Author {n % 3}</small>'
+        f'<a href="/author/{n % 3}">(about)</a></span><i class="badge">new</i></div>'
+        for n in range(10)
+    )
+    css, columns = found(f"<body>{rows}</body>")
+    assert css == "div.quote"
+    assert columns["text"] == "span.text::text"
+    assert columns["author"] == "small.author::text"
+    assert "badge" not in columns
+
+
+def test_cells_of_a_table_are_called_after_its_head() -> None:
+    rows = "".join(
+        f'<tr><td><a href="/team/{n}">Team {n}</a></td><td>{1990 + n}</td><td>{n * 3}</td></tr>' for n in range(12)
+    )
+    head = "<tr><th>Team Name</th><th>Year</th><th>Wins</th></tr>"
+    css, columns = found(f'<body><table class="results">{head}{rows}</table></body>')
+    assert css == "table.results tr"
+    assert columns["year"] == "td:nth-child(2)::text"
+    assert columns["wins"] == "td:nth-child(3)::text"
+
+
+def test_a_page_of_prose_has_no_rows() -> None:
+    assert repeated(page("<body><h1>One thing</h1><p>Long text.</p><p>More of it.</p><p>End.</p></body>").tree) is None
+
+
+@pytest.mark.parametrize(
+    ("html", "css"),
+    [
+        ('<a rel="next" href="?page=2">on</a>', "a[rel~=next]"),
+        ('<ul class="pager"><li class="next"><a href="page-2.html">next</a></li></ul>', "li.next a"),
+        ('<a href="/list/1">1</a><a class="older" href="/list/2">Older posts</a>', "a.older"),
+        ('<a href="?page=2">2</a><a href="?page=3">3</a>', 'a[href*="?page="]'),
+        ('<a rel="next" href="https://elsewhere.example/">on</a>', None),
+        ('<a class="next" href="/list/">next</a>', None),
+        ('<a href="/more">Read it all</a>', None),
+    ],
+    ids=["rel", "class", "words", "numbers", "another host", "itself", "none"],
+)
+def test_the_link_to_the_next_page(html: str, css: str | None) -> None:
+    assert next_link(page(f"<body>{html}</body>")) == css
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["/c/a-b_1/index.html", "/c/c_22/index.html"], r"/c/[^/]+_\d+/index\.html$"),
+        (["/p/1", "/p/22"], r"/p/\d+$"),
+        (["/page-2.html"], r"/page-\d+\.html$"),
+        (["/blog/one-thing", "/blog/another"], r"/blog/[^/]+$"),
+        (["/item?id=1", "/item?id=2"], r"/item\?"),
+    ],
+    ids=["numbered", "numbers", "one page", "words", "query"],
+)
+def test_a_pattern_of_paths(paths: list[str], expected: str) -> None:
+    import re
+
+    urls = [f"https://example.org{path}" for path in paths]
+    assert pattern(urls) == expected
+    assert all(re.search(expected, url) for url in urls)
+
+
+@pytest.mark.parametrize(
+    ("value", "query", "expected"),
+    [
+        ({"items": [{"id": 1}], "next_cursor": "abc"}, "", {"cursor": "next_cursor", "param": "cursor"}),
+        ({"data": {"rows": [{"id": 1}]}, "links": {"next": "/api?p=2"}}, "", {"url": "links.next"}),
+        ({"items": [{"id": 1}], "page": 1, "total_pages": 4}, "", {"page": "page", "pages": "total_pages"}),
+        ({"items": [{"id": 1}], "total": 90}, "?offset=0", {"offset": "offset", "total": "total"}),
+        ([{"id": 1}], "", None),
+    ],
+    ids=["cursor", "url", "page", "offset", "none"],
+)
+def test_how_an_api_goes_on(value: object, query: str, expected: dict[str, str] | None) -> None:
+    answer = Response(f"https://example.org/api{query}", headers={"Content-Type": "application/json"})
+    rows = api.rows_of(value)
+    assert rows is not None
+    assert next(api.pagings(value, rows[0], answer), None) == expected
+
+
+def test_a_file_is_short_and_as_ruff_would_have_it(tmp_path: Path) -> None:
+    columns = [Column("url", "a::attr(href)", "key"), Column("price", "b::text", "price"), Column("title", "h2::text")]
+    long = "https://example.org/" + "a-long-way/" * 9
+    drafts = [
+        Draft("basic", "", long, "Rows", columns, "article.product", 'a[href*="page="]'),
+        Draft("crawl", "", long, "Pages", columns, rules=[(r"/a/[^/]+_\d+/index\.html$", True), ("", False)]),
+        Draft("sitemap", "", long, "Pages", columns, sitemaps=[long, long], rules=[(r"/p/\d+$", True)]),
+        Draft("feed", "", long, "Entries", names=["title", "link"]),
+        Draft("api", "", long, "Objects", path=["a", "b"], names=["id", 'a "b"'], paging={"cursor": "next"}),
+        Draft("api", "", long, "Objects"),
+    ]
+    for number, draft in enumerate(drafts):
+        text = spider_file(f"shop_{number}", draft)
+        assert len(text.splitlines()) <= 60
+        (tmp_path / f"shop_{number}.py").write_text(text)
+    command = [sys.executable, "-m", "ruff", "format", "--check", "--diff", "--isolated", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "least"),
+    [
+        ("basic", "", 60),
+        ("crawl", "", 10),
+        ("sitemap", "", 10),
+        ("feed", "feed.rss", 50),
+        ("api", "api/books", 60),
+        (None, "", 60),
+        (None, "feed.atom", 50),
+        (None, "api/books?page=1", 60),
+        (None, "sitemap-index.xml", 5),
+    ],
+    ids=["basic", "crawl", "sitemap", "feed", "api", "chosen-basic", "chosen-feed", "chosen-api", "chosen-sitemap"],
+)
+def test_a_draft_crawls_the_shop(
+    cli: Cli, tmp_path: Path, bookshop_url: str, template: str | None, path: str, least: int
+) -> None:
+    done = cli("genspider", "shop", bookshop_url + path, *(["--template", template] if template else []))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "spiders/shop.py\n"
+    assert "tried on what was fetched: " in done.stderr
+    assert "no item" not in done.stderr
+    assert "scraper crawl shop --limit-pages 20" in done.stderr
+    crawled = cli("crawl", "shop", "--limit-pages", 20)
+    assert crawled.returncode == 0, crawled.stderr
+    event = last_event(crawled.stderr)
+    assert event["items"] >= least, crawled.stderr
+    assert (event["rejects"], event["failures"]) == (0, 0), crawled.stderr
+    with sqlite3.connect(tmp_path / "data" / "shop.db") as db:
+        titles = [json.loads(data)["title"] for (data,) in db.execute("select data from items")]
+    db.close()
+    assert all(titles)
+    assert len(set(titles)) > 0.9 * len(titles)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["book-shop"], ["book-shop", "call it 'book_shop'"]),
+        (["class"], ["class_site"]),
+        (["item"], ["item_site"]),
+        (["books"], ["spiders/books.py", "--force"]),
+        (["elsewhere"], ["spiders/two.py", "another name"]),
+        (["shop", "--template", "api"], ["JSON"]),
+        (["shop", "--template", "feed"], ["names none"]),
+    ],
+    ids=lambda value: "-".join(each.strip("-") for each in value[:2]) if len(value) < 4 else "",
+)
+def test_what_cannot_be_written_is_explained(
+    cli: Cli, spiders: Path, bookshop_url: str, arguments: list[str], words: list[str]
+) -> None:
+    (spiders / "two.py").write_text("from scraper import Spider\nclass Two(Spider):\n    name = 'elsewhere'\n1 / 0\n")
+    before = {path.name: path.read_text() for path in spiders.iterdir() if path.is_file()}
+    done = cli("genspider", arguments[0], bookshop_url, *arguments[1:])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert {path.name: path.read_text() for path in spiders.iterdir() if path.is_file()} == before
+
+
+def test_robots_txt_is_obeyed_and_nothing_is_asked_without_fetch(cli: Cli, tmp_path: Path, bookshop_url: str) -> None:
+    done = cli("genspider", "shop", f"{bookshop_url}private/x")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'line 2, "Disallow: /private/"' in done.stderr
+    for template in ("basic", "crawl", "sitemap", "feed", "api"):
+        done = cli("genspider", "shop", "http://127.0.0.1:1/", "--no-fetch", "--force", "--template", template)
+        assert done.returncode == 0, done.stderr
+        text = (tmp_path / "spiders" / "shop.py").read_text()
+        assert "has not seen" in text
+        find(str(write(tmp_path / f"{template}.py", text)), tmp_path)
+
+
+async def test_a_page_that_names_its_feed(cli: Cli, tmp_path: Path) -> None:
+    import asyncio
+
+    feed = "<rss version='2.0'><channel><item><title>One</title><link>/1</link></item></channel></rss>"
+    home = '<link rel="alternate" type="application/rss+xml" href="/news.xml"><h1>Home</h1>'
+    async with LocalSite({"/": home, "/news.xml": (feed, {"Content-Type": "application/rss+xml"})}) as site:
+        done = await asyncio.to_thread(cli, "genspider", "news", site.url(), "-t", "feed")
+        assert done.returncode == 0, done.stderr
+        assert f'start_urls = ["{site.url("/news.xml")}"]' in (tmp_path / "spiders" / "news.py").read_text()
+        assert (site.requests["/"], site.requests["/news.xml"]) == (1, 1)
+
+
+# scraper startproject
+
+
+def test_a_project_runs_as_its_commands_are_printed(cli: Cli, tmp_path: Path, bookshop_url: str) -> None:
+    done = cli("startproject", "watch", "shop watch")
+    assert done.returncode == 0, done.stderr
+    assert [line.strip() for line in done.stderr.splitlines()[2:]] == [
+        "cd 'shop watch'",
+        "scraper demo-site     (in another terminal)",
+        "scraper crawl books",
+    ]
+    folder = tmp_path / "shop watch"
+    assert sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()) == [
+        ".gitignore",
+        "README.md",
+        "scraper.toml",
+        "spiders/books.py",
+        "tests/conftest.py",
+    ]
+    from conftest import environment
+
+    command = [sys.executable, "-m", "scraper", "crawl", "books", "-a", f"start={bookshop_url}", "--limit-pages", "30"]
+    crawled = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    assert crawled.returncode == 0, crawled.stderr
+    assert last_event(crawled.stderr)["items"] > 20
+    again = cli("startproject", "watch", "shop watch")
+    assert (again.returncode, "nothing is overwritten" in again.stderr) == (2, True)
+    (folder / "scraper.toml").unlink()
+    assert cli("startproject", "watch", "shop watch").returncode == 2
+    assert not (folder / "scraper.toml").exists()
+
+
+def test_a_project_for_a_page_of_ones_own(cli: Cli, tmp_path: Path, bookshop_url: str) -> None:
+    assert cli("startproject", "my-shop", ".", "--url", f"{bookshop_url}nothing-here").returncode == 2
+    assert list(tmp_path.iterdir()) == []
+    done = cli("startproject", "my-shop", ".", "--url", bookshop_url)
+    assert done.returncode == 0, done.stderr
+    assert "cd" not in done.stderr.split("next:")[1]
+    crawled = cli("crawl", "my_shop", "--limit-pages", 3)
+    assert last_event(crawled.stderr)["items"] == 60

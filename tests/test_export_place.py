@@ -1,0 +1,414 @@
+"""A file of an export appears whole or not at all: here, far away, on a full disk, after a kill; and on stdout."""
+
+import fcntl
+import os
+import pty
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from conftest import Cli, StartCli, environment
+from exporting import books, cells, export, shelf
+
+import scraper.cli.export
+from scraper.errors import OutputError
+from scraper.exports import place
+from scraper.exports.source import Source
+
+FORMATS = ["jsonl", "json", "csv", "xml", "parquet", "sqlite", "jsonl.gz", "csv.zst", "sqlite.gz"]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    return books(tmp_path / "x.db", *[{"title": f"é{n}", "price": n} for n in range(1000)])
+
+
+@pytest.fixture
+def far() -> Iterator[Any]:
+    """fsspec's file system in memory, empty."""
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    yield system
+    system.store.clear()
+
+
+@pytest.fixture
+def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database breaks after 600 rows."""
+    whole = Source.rows
+
+    def rows(self: Source, survey: bool = False) -> Iterator[Any]:
+        for number, row in enumerate(whole(self, survey)):
+            if number == 600 and not survey:
+                raise sqlite3.OperationalError("disk I/O error")
+            yield row
+
+    monkeypatch.setattr(Source, "rows", rows)
+
+
+def out(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.usefixtures("breaking")
+def test_an_export_that_fails_leaves_the_file_of_before_and_nothing_else(db: Path, tmp_path: Path, form: str) -> None:
+    file = out(tmp_path) / f"a.{form}"
+    file.write_text("before")
+    done = export(db, file)
+    assert (done.code, done.err) == (4, f"Error: cannot read {db}: disk I/O error")
+    assert os.listdir(file.parent) == [file.name]
+    assert file.read_text() == "before"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_file_of_before_stays_until_the_new_one_is_whole(
+    db: Path, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = out(tmp_path) / f"a.{form}"
+    file.write_text("before")
+    whole = Source.rows
+    seen = []
+
+    def rows(self: Source, survey: bool = False) -> Iterator[Any]:
+        for row in whole(self, survey):
+            seen.append(file.read_bytes() == b"before")
+            yield row
+
+    monkeypatch.setattr(Source, "rows", rows)
+    assert export(db, file).code == 0
+    assert seen
+    assert all(seen)
+    assert os.listdir(file.parent) == [file.name]
+    assert file.read_bytes() != b"before"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_remote_file_appears_whole_or_not_at_all(
+    db: Path, far: Any, form: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = f"memory://bucket/x/a.{form}"
+    assert export(db, file).code == 0
+    assert export(db, tmp_path / f"a.{form}").code == 0
+    if not form.startswith("sqlite"):
+        assert far.cat("/bucket/x/a." + form) == (tmp_path / f"a.{form}").read_bytes()
+    before = far.cat("/bucket/x/a." + form)
+    monkeypatch.setattr(place, "STEP", 1000)
+    opened = far.open
+
+    def full(path: str, mode: str = "rb", **more: Any) -> Any:
+        remote = opened(path, mode, **more)
+        remote.write = lambda data: (_ for _ in ()).throw(PermissionError("quota exceeded"))
+        return remote
+
+    monkeypatch.setattr(type(far), "open", lambda self, *args, **more: full(*args, **more))
+    done = export(db, file)
+    assert (done.code, done.err) == (
+        4,
+        f"Error: cannot write {file}: quota exceeded; the items are safe in the database",
+    )
+    assert export(db, f"memory://bucket/x/b.{form}").code == 4
+    monkeypatch.undo()
+    assert far.cat("/bucket/x/a." + form) == before
+    assert [each["name"] for each in far.ls("/bucket/x")] == ["/bucket/x/a." + form]
+
+
+@pytest.mark.usefixtures("breaking")
+def test_nothing_goes_far_away_before_it_is_whole(db: Path, far: Any) -> None:
+    assert export(db, "memory://bucket/a.jsonl").code == 4
+    assert list(far.store) == []
+
+
+def test_a_file_url_is_a_file(db: Path, tmp_path: Path) -> None:
+    assert export(db, f"file://{tmp_path}/a b.csv").code == 0
+    assert len(cells(tmp_path / "a b.csv")) == 1001
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("nope://x/a.csv", "Protocol not known: nope"),
+        ("hdfs+x://x/a.csv", "Protocol not known"),
+    ],
+)
+def test_a_place_that_nobody_knows_is_refused(db: Path, target: str, says: str) -> None:
+    done = export(db, target)
+    assert done.code == 2
+    assert says in done.err
+
+
+@pytest.mark.parametrize(
+    ("module", "target", "says"),
+    [
+        (
+            "fsspec",
+            "memory://x/a.csv",
+            "writing memory://x/a.csv needs fsspec; install it with: pip install 'scraper[remote]'",
+        ),
+        ("pyarrow", "a.parquet", "writing a.parquet needs pyarrow; install it with: pip install 'scraper[parquet]'"),
+    ],
+)
+def test_a_missing_library_is_named(
+    db: Path, monkeypatch: pytest.MonkeyPatch, module: str, target: str, says: str
+) -> None:
+    monkeypatch.chdir(db.parent)
+    monkeypatch.setitem(sys.modules, module, None)
+    done = export(db, target)
+    assert (done.code, done.err) == (2, f"Error: {says}")
+
+
+def test_a_place_that_cannot_be_is_refused(db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").write_text("")
+    other = shelf(tmp_path / "other.db", [])
+    (tmp_path / "link.db").symlink_to(db)
+    before = sorted(file.name for file in tmp_path.iterdir())
+    for target, says in (
+        ("nope/a.csv", f"there is no folder {tmp_path}/nope; make it first"),
+        ("nope/{run}/a.csv", f"there is no folder {tmp_path}/nope; make it first"),
+        ("file/a.csv", f"there is no folder {tmp_path}/file; make it first"),
+        ("folder.csv", "it is a folder; name a file in it"),
+        ("x.db", "it is the very database that is read"),
+        ("link.db", "it is the very database that is read"),
+        (str(db), "it is the very database that is read"),
+        ("other.db", "it is the database of a spider; choose another name"),
+    ):
+        done = export("x.db", target)
+        assert (done.code, done.err) == (2, f"Error: cannot write {target}: {says}")
+    assert (db.stat().st_size, other.stat().st_size) > (0, 0)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # whoever runs the tests may write everywhere
+    assert export("x.db", "a.csv").err == f"Error: cannot write a.csv: nothing may be written in {tmp_path}"
+    assert sorted(name for name in os.listdir(tmp_path) if not name.startswith("x.db-")) == before
+
+
+def test_a_name_too_long_and_a_full_disk_are_told_in_a_sentence(db: Path, tmp_path: Path) -> None:
+    done = export(db, out(tmp_path) / ("x" * 300 + ".csv"))
+    assert (done.code, "File name too long" in done.err) == (2, True)
+    done = export(db, tmp_path / "out" / ("x" * 250 + ".csv"))  # it would do, but not with what stands beside it
+    assert (done.code, "File name too long" in done.err) == (4, True)
+    for form in ("jsonl", "csv", "json", "xml", "jsonl.gz", "csv.zst", "parquet", "sqlite"):
+        full = tmp_path / "out" / f"a.{form}"
+        full.symlink_to("/dev/full")
+        done = export(db, full)
+        assert done.code == 4, form
+        assert done.err == (
+            f"Error: cannot write {full}: [Errno 28] No space left on device; the items are safe in the database"
+        )
+        assert full.is_symlink()
+        full.unlink()
+    assert os.listdir(tmp_path / "out") == []
+
+
+def beside() -> dict[str, str]:
+    """An environment in which a program of its own finds what stands beside this file."""
+    ours = environment()
+    return ours | {"PYTHONPATH": os.pathsep.join((ours["PYTHONPATH"], str(Path(__file__).parent)))}
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from exporting import export
+for name in sys.argv[2:]:
+    print(export(sys.argv[1], name))
+"""
+
+
+def test_a_disk_that_fills_up_half_way_leaves_no_part(db: Path, tmp_path: Path) -> None:
+    folder = out(tmp_path)
+    names = [f"a.{form}" for form in ("jsonl", "csv", "xml", "sqlite")]
+    (folder / "a.csv").write_text("before")
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, db, *names],
+        cwd=folder,
+        env=beside(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.count("Ended(code=4") == len(names), done.stdout + done.stderr
+    assert done.stdout.count("File too large") + done.stdout.count("disk I/O error") >= len(names) - 1, done.stdout
+    assert os.listdir(folder) == ["a.csv"]
+    assert (folder / "a.csv").read_text() == "before"
+
+
+def test_what_a_killed_export_left_is_written_over(db: Path, tmp_path: Path) -> None:
+    file = out(tmp_path) / "a.csv"
+    part = file.with_name(".a.csv.part")
+    part.write_text("left by one that was killed, and longer than what comes" * 10_000)
+    assert export(db, file).code == 0
+    assert os.listdir(file.parent) == ["a.csv"]
+    assert len(cells(file)) == 1001
+
+
+def test_two_exports_do_not_write_one_file(db: Path, tmp_path: Path) -> None:
+    file = out(tmp_path) / "a.csv"
+    part = file.with_name(".a.csv.part")
+    with part.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        done = export(db, file)
+        assert (done.code, done.err) == (2, f"Error: cannot write {file}: another export is writing it")
+        assert part.exists()
+        other.write("the other's")
+        other.flush()
+        part.rename(file)  # as the other one ends
+        assert export(db, file).code == 0
+    assert len(cells(file)) == 1001
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(db: Path, tmp_path: Path) -> None:
+    (tmp_path / "real.csv").write_text("before")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    assert export(db, tmp_path / "link.csv").code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len(cells(tmp_path / "real.csv")) == 1001
+    os.mkfifo(tmp_path / "pipe.csv")
+    reader = os.open(tmp_path / "pipe.csv", os.O_RDONLY | os.O_NONBLOCK)
+    assert export(db, tmp_path / "pipe.csv").code == 0
+    assert cells(os.read(reader, 65536)) == cells(tmp_path / "real.csv")
+    os.close(reader)
+    assert (tmp_path / "pipe.csv").is_fifo()
+
+
+def test_a_crawl_may_write_while_rows_are_read(db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One moment for all files: what comes in between is in none of them."""
+    whole, keys = Source.rows, count()
+
+    def rows(self: Source, survey: bool = False) -> Iterator[Any]:
+        for number, row in enumerate(whole(self, survey)):
+            if number == 500:
+                with closing(sqlite3.connect(db)) as crawl:
+                    crawl.execute("insert into items values (null, 'book', ?, '{\"t\":1}', 1, 1, 1, 0)", (next(keys),))
+                    crawl.execute("delete from items where id > 900 and id < 950")
+                    crawl.commit()
+            yield row
+
+    monkeypatch.setattr(Source, "rows", rows)
+    assert export(db, tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "a.parquet").code == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert len(cells(tmp_path / "a.csv")) == 1001
+
+
+def test_head_ends_an_export_in_silence_and_stdout_is_only_items(db: Path, start_cli: StartCli, cli: Cli) -> None:
+    with closing(sqlite3.connect(db)) as more:
+        more.execute(
+            "insert into items (kind, key, data, page, first_run, last_run, stored_at) "
+            "select 'book', a.id || '.' || b.id, a.data, 1, 1, 1, 0 from items a, items b where b.id <= 20"
+        )
+        more.commit()
+    process = start_cli("export", db, "-", "--fields", "price")
+    assert process.stdout is not None
+    assert process.stdout.readline() == '{"price":0}\n'
+    process.stdout.close()
+    assert process.stderr is not None
+    assert (process.wait(), process.stderr.read()) == (0, "")
+
+
+KILLED = """
+import os, signal, sys
+from exporting import export
+from scraper.exports.source import Source
+
+whole = Source.rows
+
+def rows(self, survey=False):
+    for number, row in enumerate(whole(self, survey)):
+        if number == 900:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield row
+
+Source.rows = rows
+export(sys.argv[1], sys.argv[2])
+"""
+
+
+def test_a_kill_leaves_the_file_of_before(db: Path, tmp_path: Path) -> None:
+    file = out(tmp_path) / "a.csv"
+    file.write_text("before")
+    done = subprocess.run([sys.executable, "-c", KILLED, db, file], env=beside())
+    assert done.returncode == -signal.SIGKILL
+    assert file.read_text() == "before"
+    assert sorted(os.listdir(file.parent)) == [".a.csv.part", "a.csv"]
+    assert export(db, file).code == 0
+    assert os.listdir(file.parent) == ["a.csv"]
+    assert len(cells(file)) == 1001
+
+
+@contextmanager
+def on_terminal() -> Iterator[int]:
+    """Our end of a terminal on which stdout and stderr are."""
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as shown, redirect_stdout(shown), redirect_stderr(shown):
+        yield ours
+    os.close(ours)
+
+
+def test_a_terminal_sees_a_bar_and_what_was_written(db: Path, tmp_path: Path) -> None:
+    with on_terminal() as terminal:
+        scraper.cli.export.export(str(db), [str(tmp_path / "a.csv"), str(tmp_path / "a.jsonl")])
+        sys.stderr.flush()
+        shown = os.read(terminal, 65536).decode()
+    assert "2000/2000" in shown
+    assert f"1,000 items written to {tmp_path / 'a.csv'}" in " ".join(shown.split())
+
+
+def test_a_terminal_is_not_shown_what_is_no_text(db: Path) -> None:
+    for form, says in (("parquet", "parquet"), ("sqlite", "sqlite"), ("csv.gz", "gzip")):
+        with on_terminal(), pytest.raises(OutputError, match=f"cannot show {says}; write it to a file or a pipe"):
+            scraper.cli.export.export(str(db), ["-"], form=form)
+
+
+def test_a_pipe_that_nobody_reads_any_more_is_told_in_a_sentence(db: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    reader = os.open(tmp_path / "a.jsonl", os.O_RDONLY | os.O_NONBLOCK)
+    closing_reader = Source.rows
+
+    def rows(self: Source, survey: bool = False) -> Iterator[Any]:
+        os.close(reader)
+        return closing_reader(self, survey)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Source, "rows", rows)
+        done = export(db, tmp_path / "a.jsonl")
+    assert (done.code, "Broken pipe; the items are safe" in done.err) == (4, True)
+
+
+def test_a_file_of_an_older_scraper_is_exported_too(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old:
+        old.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+        old.execute("pragma user_version = 1")
+        old.execute("insert into items values (1, 'k', 'k1', '{\"a\": 1}', 1, 1, 1, 0)")
+        old.execute("insert into fields values ('k', 'a', 0)")
+        old.commit()
+    assert export(tmp_path / "old.db", "-").out == b'{"a": 1}\n'
+    done = export(tmp_path / "old.db", "-", "--format", "csv", "--with-meta")
+    assert cells(done.out)[-1] == ["1", "k1", "", "1", "1", "1970-01-01T00:00:00Z"]
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("no database")
+    assert "is not an SQLite database" in export(tmp_path / "x.db", "-").err
+    assert "there is no file" in export(tmp_path / "y.db", "-").err
+
+
+def test_a_pipe_that_does_not_wait_gets_everything(tmp_path: Path) -> None:
+    db = books(tmp_path / "x.db", *[{"text": "x" * 1000, "n": n} for n in range(500)])
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with ThreadPoolExecutor() as threads, open(reader, "rb") as read:
+        whole = threads.submit(read.read)
+        with open(writer, "w") as shown, redirect_stdout(shown):
+            scraper.cli.export.export(str(db), ["-"])
+        assert whole.result() == export(db, "-").out
