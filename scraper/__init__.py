@@ -35,6 +35,7 @@ from scraper.settings import Host, Settings
 from scraper.spider import Spider
 
 if _TYPE_CHECKING:
+    from scraper.crawl_spider import CrawlSpider
     from scraper.feeds.csv_rows import CSVSpider
     from scraper.feeds.json_objects import JSONSpider
     from scraper.feeds.news import FeedSpider
@@ -43,7 +44,7 @@ if _TYPE_CHECKING:
     from scraper.feeds.xml_nodes import XMLSpider
     from scraper.fields import Field
     from scraper.link import Link
-    from scraper.link_rules import CrawlSpider, Rule
+    from scraper.link_rules import Rule
     from scraper.links import LinkExtractor
     from scraper.media import Download
     from scraper.rows import items
@@ -99,7 +100,7 @@ __all__ = [
 
 _RARE: dict[str, str] = {
     "CSVSpider": "scraper.feeds.csv_rows",
-    "CrawlSpider": "scraper.link_rules",
+    "CrawlSpider": "scraper.crawl_spider",
     "Download": "scraper.media",
     "FeedSpider": "scraper.feeds.news",
     "Field": "scraper.fields",

@@ -21,9 +21,7 @@ def settle(scope: Scope, found: Found, parent: Request) -> None:
     An item is known by the object that the callback yielded, whatever steps and cleaning made of it. Raises
     CallbackError for one that is neither of this page nor has a declared key.
     """
-    places = {
-        id(item.value if item.given is None else item.given): number for number, item in enumerate(found.items)
-    }
+    places = {id(item.value if item.given is None else item.given): number for number, item in enumerate(found.items)}
     lost = {id(value) for value in found.refused}
     kept: list[FileLink] = []
     unwanted: list[Request] = []

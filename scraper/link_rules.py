@@ -1,16 +1,16 @@
-"""CrawlSpider: follows links by rules. What a rule says of a link is stored with its request, by value: a rule may be
-edited, moved or deleted between a kill and the resumption, and what was found before goes on as it was meant.
+"""Rules: which links of a page a CrawlSpider follows, and what of a rule goes with the request.
+
+That goes by value: a rule may be edited, moved or deleted between a kill and the resumption, and what was found before
+goes on as it was meant.
 """
 
 from __future__ import annotations
 
 import difflib
-import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from scraper.errors import CallbackError, RequestError, SpiderError
-from scraper.item import is_item
 from scraper.link import Link
 from scraper.link_words import unknown
 from scraper.links import LinkExtractor
@@ -80,129 +80,7 @@ class Rule:
         return f"Rule({self.link_extractor!r}, callback={callback!r}, follow={self.follow})"
 
 
-class CrawlSpider(Spider):
-    """A spider that follows links by ``rules``, and reads what they lead to.
-
-    Attributes:
-        rules: of a page's links each goes by the first that takes it.
-
-    The pages of ``start_urls`` are read by ``parse_start_url()``, and the rules apply to them. ``parse()`` applies the
-    rules, so it must not be overridden.
-    """
-
-    rules: ClassVar[Sequence[Rule]] = ()
-    _reads = frozenset({"rules"})
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if cls.parse is not CrawlSpider.parse:
-            raise SpiderError(
-                f"{cls.__name__}.parse would switch the rules off: call what reads start pages parse_start_url, and "
-                "any other callback something else, such as Rule(…, callback='parse_item')"
-            )
-        if not cls.__name__.startswith("_"):  # such a one is a base; those below it have the methods
-            for number, rule in enumerate(_rules(cls)):
-                _bind(cls, cls, rule, number)
-
-    async def start(self) -> AsyncIterator[Request]:
-        """The first requests, once the rules are known to make sense."""
-        if not self._all() and type(self).parse_start_url is CrawlSpider.parse_start_url:
-            raise SpiderError(f"{self.name} has no rules; write rules = [Rule(LinkExtractor(…), callback=…)]")
-        async for request in super().start():
-            yield request
-
-    def parse(self, response: Response, **kwargs: Any) -> Any:
-        """Reads a start page by ``parse_start_url()`` and applies the rules to it."""
-        return self.parse_with_rules(response, "parse_start_url", kwargs)
-
-    def parse_start_url(self, response: Response, **kwargs: Any) -> Any:
-        """Reads a start page, or any other whose request names no callback; override it."""
-
-    def process_results(self, response: Response, results: Any) -> Any:
-        """Gets what a callback of a rule, or ``parse_start_url``, gave, and gives what is kept of it; override it."""
-        return results
-
-    def parse_with_rules(
-        self,
-        response: Response,
-        callback: CallbackRef = None,
-        cb_kwargs: Mapping[str, Any] | None = None,
-        follow: bool = True,
-    ) -> Any:
-        """What a callback gives, and after it the links of the page that the rules follow, unless ``follow`` is False.
-
-        Raises CallbackError for a name of no method.
-        """
-        result = None
-        if callback is not None:
-            call = getattr(self, callback, None) if isinstance(callback, str) else callback
-            if call is None:
-                raise CallbackError(
-                    f"spider {self.name!r} has no method {callback!r} any more", request=response.request
-                )
-            result = call(response, **(cb_kwargs or {}))
-        if inspect.isawaitable(result) or isinstance(result, AsyncIterable):
-            return self._later(response, result, follow)
-        return self._now(response, result, follow)
-
-    def follow_rules(self, response: Response) -> Iterator[Request]:
-        """A request for each link of the page that a rule takes; none for what is no markup."""
-        taken: set[str] = set()
-        for rule in self._all():
-            links = [each for each in rule.rule.link_extractor.extract_links(response) if each.url not in taken]
-            if rule.process_links is not None:
-                links = _links(rule.process_links(links), response, rule.rule)
-            for each in links:
-                taken.add(each.url)
-                request = rule.request(self, each, response)
-                if request is not None:
-                    yield request
-
-    def _now(self, response: Response, result: Any, follow: bool) -> Iterator[Any]:
-        yield from _iterated(self.process_results(response, result))
-        if follow:
-            yield from self.follow_rules(response)
-
-    async def _later(self, response: Response, result: Any, follow: bool) -> AsyncIterator[Any]:
-        if inspect.isawaitable(result):
-            result = await result
-        result = self.process_results(response, result)
-        if inspect.isawaitable(result):
-            result = await result
-        if inspect.isasyncgen(result):
-            try:
-                value = await anext(result)
-                while True:
-                    try:
-                        yield value
-                    except Exception as error:  # that the value is no good shows at the line that yielded it
-                        value = await result.athrow(error)
-                    else:
-                        value = await anext(result)
-            except StopAsyncIteration:
-                pass
-            finally:
-                await result.aclose()
-        elif isinstance(result, AsyncIterable):
-            async for value in result:
-                yield value
-        else:
-            for value in _iterated(result):
-                yield value
-        if follow:
-            for request in self.follow_rules(response):
-                yield request
-
-    def _all(self) -> list[_Bound]:
-        """The rules of this instance, their callbacks found; ``__init__`` may have given it some of its own."""
-        kept: tuple[Any, list[_Bound]] | None = self.__dict__.get("_bound")
-        if kept is None or kept[0] is not self.rules:
-            found = [_bind(type(self), self, rule, number) for number, rule in enumerate(_rules(self))]
-            kept = self.__dict__["_bound"] = (self.rules, found)
-        return kept[1]
-
-
-class _Bound:
+class Bound:
     """A rule and what its names mean in one spider."""
 
     __slots__ = ("callback", "errback", "plain", "process_links", "process_request", "rule", "wrapped")
@@ -216,7 +94,7 @@ class _Bound:
         self.wrapped = wrapped
         self.plain = False
 
-    def request(self, spider: CrawlSpider, found: Link, response: Response) -> Request | None:
+    def request(self, spider: Spider, found: Link, response: Response) -> Request | None:
         """The request for a link; None when ``process_request`` wants none."""
         url = response.urljoin(found.url)
         no = found.nofollow and response.obeys_nofollow
@@ -253,22 +131,10 @@ class _Bound:
         return made
 
 
-def _rules(spider: Any) -> Iterable[Rule]:
-    """Raises SpiderError for what is no list of rules."""
-    rules: Any = spider.rules
-    name = spider.__name__ if inspect.isclass(spider) else type(spider).__name__
-    if isinstance(rules, Rule) or not isinstance(rules, list | tuple):
-        raise SpiderError(f"{name}.rules is a {type(rules).__name__}; make it a list: [Rule(…)]")
-    for number, rule in enumerate(rules):
-        if not isinstance(rule, Rule):
-            raise SpiderError(f"{name}.rules[{number}] is no Rule: {rule!r:.80}")
-    return rules
-
-
-def _bind(cls: type[CrawlSpider], spider: Any, rule: Rule, number: int) -> _Bound:
+def bind(cls: type[Spider], spider: Any, rule: Rule, number: int, wrapped: bool) -> Bound:
     """``spider`` is the class as well, when that is only asked whether the names are known."""
     where = f"{cls.__name__}.rules[{number}]"
-    found = _Bound(rule, rule.follow or cls.process_results is not CrawlSpider.process_results)
+    found = Bound(rule, wrapped)
     found.callback = _name(cls, spider, rule.callback, f"callback of {where}")
     found.errback = _name(cls, spider, rule.errback, f"errback of {where}")
     found.plain = rule.follow and found.callback is None and found.errback is None and rule.process_request is None
@@ -284,7 +150,7 @@ def _bind(cls: type[CrawlSpider], spider: Any, rule: Rule, number: int) -> _Boun
     return found
 
 
-def _name(cls: type[CrawlSpider], spider: Any, given: Any, what: str) -> str | None:
+def _name(cls: type[Spider], spider: Any, given: Any, what: str) -> str | None:
     """The name of a method. Raises SpiderError when there is no such method: only a name can be stored."""
     if given is None:
         return None
@@ -303,7 +169,7 @@ def _name(cls: type[CrawlSpider], spider: Any, given: Any, what: str) -> str | N
     return name
 
 
-def _own(cls: type[CrawlSpider], given: Any) -> str | None:
+def _own(cls: type[Spider], given: Any) -> str | None:
     """The name under which the class, or one above it, has a function; None when it is somebody else's.
 
     Where the class has another one of that name, that is meant: so it is with methods.
@@ -312,21 +178,3 @@ def _own(cls: type[CrawlSpider], given: Any) -> str | None:
     name: str = getattr(given, "__name__", "")
     mine = (base.__dict__[name] for base in cls.__mro__ if name in base.__dict__)
     return name if any(getattr(each, "__func__", each) is function for each in mine) else None
-
-
-def _links(given: Any, response: Response, rule: Rule) -> list[Link]:
-    links = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else None
-    if links is None or not all(isinstance(each, Link) for each in links):
-        raise CallbackError(
-            f"process_links of {rule!r} gave {given!r:.80} on {response.url}; return a list of Links",
-            request=response.request,
-        )
-    return links
-
-
-def _iterated(result: Any) -> Iterable[Any]:
-    """What a callback gave, as ``collect`` would take it."""
-    if result is None:
-        return ()
-    alone = isinstance(result, Request | str | bytes) or is_item(result) or not isinstance(result, Iterable)
-    return (result,) if alone else result

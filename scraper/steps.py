@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scraper.errors import CallbackError, DropItem, MissingExtra, SpiderError
 from scraper.item import fitted, is_item, reject
-from scraper.page import Unwanted, Reject, Run
+from scraper.page import Reject, Run, Unwanted
 
 if TYPE_CHECKING:
     from scraper.spider import Spider

@@ -134,7 +134,8 @@ class Visitor:
             if not free:  # the fetcher broke its word, or we are to stop
                 seen = Seen(elapsed=self._clock.monotonic() - begun, keepalive=False)
                 self._free(lease, seen, None)
-            if self._is_abort(failure) or (isinstance(failure, FileError) and not free):
+            no_room = isinstance(failure, FileError) and (not free or is_download(lease.request))  # thumbnails are late
+            if self._is_abort(failure) or no_room:
                 raise
             assert seen is not None
             return self.broken(lease, seen, failure)

@@ -24,6 +24,7 @@ NOT_RUN = {
     r"^scraper demo-site": "serves until Ctrl-C",
     r"^scraper schedule .*--(install|remove)": "changes the crontab; test_cli_schedule has one of its own",
     r"^scraper view": "opens a browser",
+    r"^scraper bench": "takes its time; test_cli_about has one of its own",
     r"^scraper shell(?!.* -c )": "waits for what is typed",
     r"--resume": "there is nothing to resume",
     r"(s3|gs|https?)://(?!127\.0\.0\.1)": "is elsewhere",

@@ -178,7 +178,7 @@ async def test_the_loop_lives_while_files_are_written_and_an_abort_ends_them(
     def rows(self: Source, survey: bool = False) -> Iterator[Any]:
         loop.call_soon_threadsafe(one.abort)  # nothing would come of it if the loop stood still
         try:
-            while True:  # only being stopped ends it
+            for _ in range(50_000):  # long enough that only being stopped ends it
                 yield from whole(self, survey)
         finally:
             loop.call_soon_threadsafe(ended.set_result, "ended")

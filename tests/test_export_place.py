@@ -2,25 +2,21 @@
 
 import fcntl
 import os
-import pty
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
-from conftest import Cli, StartCli, environment
+from conftest import environment
 from exporting import books, cells, export, shelf
 
-import scraper.cli.export
-from scraper.errors import OutputError
 from scraper.exports import place
 from scraper.exports.source import Source
 
@@ -301,21 +297,6 @@ def test_a_crawl_may_write_while_rows_are_read(db: Path, tmp_path: Path, monkeyp
     assert len(cells(tmp_path / "a.csv")) == 1001
 
 
-def test_head_ends_an_export_in_silence_and_stdout_is_only_items(db: Path, start_cli: StartCli, cli: Cli) -> None:
-    with closing(sqlite3.connect(db)) as more:
-        more.execute(
-            "insert into items (kind, key, data, page, first_run, last_run, stored_at) "
-            "select 'book', a.id || '.' || b.id, a.data, 1, 1, 1, 0 from items a, items b where b.id <= 20"
-        )
-        more.commit()
-    process = start_cli("export", db, "-", "--fields", "price")
-    assert process.stdout is not None
-    assert process.stdout.readline() == '{"price":0}\n'
-    process.stdout.close()
-    assert process.stderr is not None
-    assert (process.wait(), process.stderr.read()) == (0, "")
-
-
 KILLED = """
 import os, signal, sys
 from exporting import export
@@ -344,30 +325,6 @@ def test_a_kill_leaves_the_file_of_before(db: Path, tmp_path: Path) -> None:
     assert export(db, file).code == 0
     assert os.listdir(file.parent) == ["a.csv"]
     assert len(cells(file)) == 1001
-
-
-@contextmanager
-def on_terminal() -> Iterator[int]:
-    """Our end of a terminal on which stdout and stderr are."""
-    ours, theirs = pty.openpty()
-    with open(theirs, "w") as shown, redirect_stdout(shown), redirect_stderr(shown):
-        yield ours
-    os.close(ours)
-
-
-def test_a_terminal_sees_a_bar_and_what_was_written(db: Path, tmp_path: Path) -> None:
-    with on_terminal() as terminal:
-        scraper.cli.export.export(str(db), [str(tmp_path / "a.csv"), str(tmp_path / "a.jsonl")])
-        sys.stderr.flush()
-        shown = os.read(terminal, 65536).decode()
-    assert "2000/2000" in shown
-    assert f"1,000 items written to {tmp_path / 'a.csv'}" in " ".join(shown.split())
-
-
-def test_a_terminal_is_not_shown_what_is_no_text(db: Path) -> None:
-    for form, says in (("parquet", "parquet"), ("sqlite", "sqlite"), ("csv.gz", "gzip")):
-        with on_terminal(), pytest.raises(OutputError, match=f"cannot show {says}; write it to a file or a pipe"):
-            scraper.cli.export.export(str(db), ["-"], form=form)
 
 
 def test_a_pipe_that_nobody_reads_any_more_is_told_in_a_sentence(db: Path, tmp_path: Path) -> None:
@@ -401,14 +358,3 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("no database")
     assert "is not an SQLite database" in export(tmp_path / "x.db", "-").err
     assert "there is no file" in export(tmp_path / "y.db", "-").err
-
-
-def test_a_pipe_that_does_not_wait_gets_everything(tmp_path: Path) -> None:
-    db = books(tmp_path / "x.db", *[{"text": "x" * 1000, "n": n} for n in range(500)])
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    with ThreadPoolExecutor() as threads, open(reader, "rb") as read:
-        whole = threads.submit(read.read)
-        with open(writer, "w") as shown, redirect_stdout(shown):
-            scraper.cli.export.export(str(db), ["-"])
-        assert whole.result() == export(db, "-").out

@@ -15,12 +15,17 @@ from sqlite_rows import rows as ask
 
 import scraper
 from scraper import CSVSpider, FeedSpider, JSONSpider, Response, XMLSpider
+from scraper.errors import FetchError
 from scraper.feeds import reading
 from scraper.feeds.node import Node
 from scraper.feeds.reading import ReadingSpider
+from scraper.feeds.source import Source
 from scraper.fetchers import reread
+from scraper.page import Down, Seen
+from scraper.settings import Settings
 from scraper.testing import FakeFetcher, LocalSite
 from scraper.testing.fakes import Answer
+from scraper.throttle import FixedThrottle
 
 
 @dataclass
@@ -357,3 +362,35 @@ async def test_feeds_that_are_read_at_once_are_read_apart(site: LocalSite, place
     expected = [f"{number}row {number}{path}" for number in range(ROWS) for path in paths]
     assert found == sorted([*expected, *(f"idtext{path}" for path in paths)])
     assert len(site.log) == 6
+
+
+async def test_a_part_says_nothing_of_its_host(site: LocalSite, place: Place) -> None:
+    """What was read from a file is no sign of how fast the host answers; and one that is down has nothing to say."""
+
+    class Watching(FixedThrottle):
+        seen = 0
+
+        def observe(self, host: str, seen: Seen, error: FetchError | None, now: float) -> float:
+            self.seen += 1
+            return super().observe(host, seen, error, now)
+
+        def given_up(self, host: str) -> Down | None:
+            return Down(0.0, "it is down") if self.seen else None
+
+    throttle = Watching(Settings())
+    report = await place.crawl(Table, site.url("/table.csv"), throttle=throttle)
+    assert (report.counts.items, throttle.seen) == (ROWS, 1)
+
+
+async def test_a_feed_is_opened_once(site: LocalSite, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From part to part it stays open, so a feed of any size is read once."""
+    opened = []
+
+    class Counted(Source):
+        def lines(self) -> Any:
+            opened.append(self.url)
+            return super().lines()
+
+    monkeypatch.setattr(reading, "Source", Counted)
+    await place.crawl(Table, site.url("/table.csv"))
+    assert opened == [site.url("/table.csv")]

@@ -55,9 +55,9 @@ Upc = NewType("Upc", str)
         (Decimal, "1.50", Decimal("1.50")),
         (Decimal, 0.1, Decimal("0.1")),
         (datetime.date, "2024-01-02", datetime.date(2024, 1, 2)),
-        (datetime.date, datetime.datetime(2024, 1, 2), datetime.date(2024, 1, 2)),  # noqa: DTZ001
+        (datetime.date, datetime.datetime(2024, 1, 2), datetime.date(2024, 1, 2)),
         (datetime.datetime, "2024-01-02T03:04:05Z", datetime.datetime(2024, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)),
-        (datetime.datetime, datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2)),  # noqa: DTZ001
+        (datetime.datetime, datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2)),
         (uuid.UUID, "00000000-0000-0000-0000-000000000001", uuid.UUID(int=1)),
         (Colour, "r", Colour.RED),
         (pathlib.Path, "/a", pathlib.Path("/a")),
@@ -98,7 +98,7 @@ def test_a_value_is_converted_where_nothing_is_lost(hint: Any, given: Any, kept:
         (str, True, r"is not str"),
         (str, b"a", r"is not str"),
         (bytes, "YQ==", r"is not bytes"),
-        (datetime.date, datetime.datetime(2024, 1, 2, 3), r"is not date"),  # noqa: DTZ001
+        (datetime.date, datetime.datetime(2024, 1, 2, 3), r"is not date"),
         (datetime.datetime, "12345", r"is not datetime"),
         (Colour, "blue", r"'blue' \(str\) is not Colour"),
         (list[str], "a", r"it: 'a' \(str\) is not list\[str\]"),
@@ -253,7 +253,9 @@ def test_what_a_class_refuses_is_a_reject_when_it_is_built() -> None:
     spider = type("Any", (Spider,), {})()
     assert to_item(spider.build(Strict, n="-1"), page=PAGE).reason == "n must not be negative"
     assert to_item(spider.build(Strict, n="5"), page=PAGE).value == Strict(5)
-    assert "n: Input should be greater than or equal to 0, not -1" in to_item(spider.build(Model, n=-1), page=PAGE).reason
+    assert (
+        "n: Input should be greater than or equal to 0, not -1" in to_item(spider.build(Model, n=-1), page=PAGE).reason
+    )
     assert "missing 1 required" in to_item(spider.build(Strict), page=PAGE).reason
     with pytest.raises(CallbackError, match="no class of items"):
         to_item(spider.build(Colour, n=1), page=PAGE)
@@ -271,7 +273,7 @@ def test_a_field_where_it_would_not_be_seen_is_an_error() -> None:
         price: Decimal = Field(clean=fields.price)
 
     class Unresolved:
-        __annotations__ = {"price": "Annotated[nowhere.Decimal, Field()]"}  # noqa: RUF012
+        __annotations__ = {"price": "Annotated[nowhere.Decimal, Field()]"}
 
     unresolved = dataclass(Unresolved)
     for value in (Struct(Decimal(1)), Attrs(Decimal(1)), Model(price=Decimal(1))):

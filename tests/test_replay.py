@@ -111,6 +111,26 @@ def test_one_page_is_read_and_no_other() -> None:
     assert SEEN == ["http://shop.test/"]
 
 
+class Loud(Spider):
+    exports = ("rows.jsonl",)
+    expect = ("items >= 100",)
+
+    def start(self) -> Any:
+        raise AssertionError("nothing but the page is asked for")
+
+    def parse(self, response: Response) -> Any:
+        yield {"title": response.css("h1::text").get()}
+
+    def closed(self, report: Any) -> None:
+        raise AssertionError("the crawl is not the spider's")
+
+
+def test_nothing_but_the_callback_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert replay(Loud, PAGE).rows == [{"kind": "item", "title": "Emma"}]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_not_there_is_said() -> None:
     with pytest.raises(UsageError, match="parse_gone"):
         replay(Shop, PAGE, callback="parse_gone")

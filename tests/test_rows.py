@@ -53,7 +53,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "upc": (str, "u1"),
     "price": (Decimal | None, Decimal("1.50")),
     "aware": (datetime.datetime, datetime.datetime(2024, 1, 2, 3, 4, 5, 678, tzinfo=datetime.UTC)),
-    "naive": (datetime.datetime | None, datetime.datetime(2024, 1, 2, 3)),  # noqa: DTZ001
+    "naive": (datetime.datetime | None, datetime.datetime(2024, 1, 2, 3)),
     "day": (datetime.date, datetime.date(2024, 1, 2)),
     "clock": (datetime.time, datetime.time(3, 4)),
     "span": (datetime.timedelta, datetime.timedelta(days=1, seconds=2)),

@@ -120,9 +120,7 @@ class Offer:
 
 def test_a_step_may_make_another_kind_which_is_cleaned_and_checked_like_a_new_one() -> None:
     found = gather([lambda item: Offer(**item), upper], {"title": "a", "price": "5 €"}, {"title": "b", "price": "free"})
-    assert [(item.kind, item.key, item.data) for item in found.items] == [
-        ("offer", "A", '{"title":"A","price":"5"}')
-    ]
+    assert [(item.kind, item.key, item.data) for item in found.items] == [("offer", "A", '{"title":"A","price":"5"}')]
     reasons = [(each.kind, each.reason) for each in found.rejects]
     assert reasons == [("offer", "after step step 1: price: price cannot clean 'free': no number in it")]
 
@@ -242,7 +240,7 @@ async def test_a_step_that_cannot_be_opened_or_closed_ends_the_crawl_and_the_oth
         async def close(self, run: Run) -> None:
             raise OSError("no file")
 
-    for where, finished in (("open", 0), ("close", 0)):
+    for where in ("open", "close"):
         unique, stuck = Unique(), Stuck(where)
         spider = type("Crawled", (Crawled,), {"steps": [unique, stuck]})
         with pytest.raises(CallbackError, match=rf"{where}\(\) of step Stuck raised OSError: no file"):

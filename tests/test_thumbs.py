@@ -15,7 +15,8 @@ from PIL import Image
 from test_media import PNG, gets
 
 from scraper import Download, MissingExtra
-from scraper.errors import FileRefused
+from scraper.errors import FileError, FileRefused
+from scraper.filename import PARTIAL
 from scraper.testing import LocalSite
 from scraper.thumbs import ImageError, make_thumbs, measure
 
@@ -122,7 +123,7 @@ def test_of_an_animation_the_first_frame_is_shown(tmp_path: Path) -> None:
     [
         (b"", "cannot identify"),
         (b"<html>", "cannot identify"),
-        (b"\xff\xd8\xff\xe0 and no more", "cannot identify"),
+        (b"\xff\xd8\xff\xe0 and no more", "Truncated"),
         (image(200, 200, form="JPEG")[:700], "truncated"),
         (image(500, 500)[:-60], "truncated|broken"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n", "cannot identify"),
@@ -195,6 +196,19 @@ async def test_an_image_that_cannot_be_read_is_kept_and_its_row_says_why_it_has_
     assert gallery.files() == {place(body, ".png"): body}
     (flaw,) = gallery.rows("select flaw from files_of_items")
     assert words in flaw
+
+
+async def test_a_disk_that_takes_no_thumbnails_stops_the_crawl_and_the_next_one_makes_them(gallery: Gallery) -> None:
+    await gallery.crawl(gets("/x", again="never"))
+    partial = gallery.root / PARTIAL
+    partial.rmdir()
+    partial.symlink_to("/proc/nowhere")
+    with pytest.raises(FileError, match="the same command goes on"):
+        await gallery.crawl(gets("/x", again="never", thumbs=BOXES))
+    partial.unlink()
+    report = await gallery.crawl(gets("/x", again="never", thumbs=BOXES))
+    assert (report.resumed, report.totals.dead, report.counts.files) == (True, 0, {"kept": 1})
+    assert thumb(image(), "wide") in gallery.files()
 
 
 async def test_small_images_are_passed_over_and_what_is_none_is_dead(gallery: Gallery) -> None:

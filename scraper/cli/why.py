@@ -173,6 +173,8 @@ def _rule(found: Why, drop: Drop, scope: Bounds | None) -> str:
         return "scheme (only http and https are)"
     if drop.reason == "nofollow":
         return f"nofollow (its link or its page asks not to be followed, and run {drop.run} had obey_nofollow)"
+    if drop.reason == "item":
+        return "item (a file whose item was dropped or could not be stored)"
     if scope is None:
         return drop.reason
     if drop.reason == "path":

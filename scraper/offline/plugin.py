@@ -41,7 +41,7 @@ class Page(pytest.Item):
         error = excinfo.value
         if isinstance(error, Differs):
             checked = error.checked
-            return "\n".join([f"{checked.url} -> {checked.callback}", *checked.lines()])
+            return "\n".join([*checked.lines(), f"({checked.callback} of {checked.url})"])
         return str(error) if isinstance(error, UsageError) else super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

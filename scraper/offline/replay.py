@@ -118,12 +118,12 @@ def outside_loop(call: Callable[[], Replayed]) -> Replayed:
 
 
 def _stand_alone(spider: Spider, request: Request) -> None:
-    """Nothing but this page: no seeds of its own, no words at the end; steps that nobody has used before."""
+    """Nothing but this page: no seeds of its own, no words or files at the end; steps that nobody has used before."""
 
     async def start() -> Any:
         yield request
 
-    for name, value in (("start", start), ("closed", lambda report: None), ("expect", ())):
+    for name, value in (("start", start), ("closed", lambda report: None), ("expect", ()), ("exports", ())):
         setattr(spider, name, value)
     steps: Any = getattr(spider, "steps", None)
     if isinstance(steps, list | tuple):

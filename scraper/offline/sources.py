@@ -107,7 +107,7 @@ def _by_rules(spider: Spider, request: Request) -> Request | None:
     A rule that looks at a part of a page only (``restrict_css`` and the like) is asked after all others: whether the
     link stood there is not known. Raises UsageError when several such are left.
     """
-    from scraper.link_rules import CrawlSpider
+    from scraper.crawl_spider import CrawlSpider
 
     if not isinstance(spider, CrawlSpider) or request.url in {canonical(url) for url in spider.start_urls}:
         return None

@@ -47,7 +47,7 @@ create table attempts (          -- the attempts that did not end well, of the l
 ) strict;
 create index attempts_page on attempts (page, id);
 
-create table drops (             -- links that were not followed: how many by reason
+create table drops (             -- links that were not followed, items that were dropped: how many by reason
     run    integer not null,
     reason text    not null,                    -- offsite, nofollow, depth, length, path, host budget, scheme, item
     count  integer not null,

@@ -16,7 +16,14 @@ def download(path: str = "a.jpg", into: str = "images", **arguments: Any) -> Dow
 
 
 def fact(path: str = "s/images/ab/abc.jpg", **fields: Any) -> FileFact:
-    given: dict[str, Any] = {"folder": "images", "path": path, "sha256": "abc", "size": 3, "etag": '"1"', "asked_at": NOW}
+    given: dict[str, Any] = {
+        "folder": "images",
+        "path": path,
+        "sha256": "abc",
+        "size": 3,
+        "etag": '"1"',
+        "asked_at": NOW,
+    }
     return FileFact(**(given | fields))
 
 
