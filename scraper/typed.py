@@ -11,8 +11,9 @@ import dataclasses
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -47,16 +48,17 @@ class Types:
         self._checks = [compiled(checked.get(name, Any), nested) for name in names]
         self.idle = not self._cleaners and all(exact is None for exact, _ in self._checks)
         """Nothing is declared that could be cleaned or checked."""
+        self._read = attrgetter(*names) if len(names) > 1 else lambda value: [getattr(value, name) for name in names]
         self._good: set[tuple[type, ...]] = set()
-        self._required: tuple[str, ...] = ()
 
     def fit(self, value: Any, page: Any = None) -> Any:
         """The item, or a copy of it with what was cleaned or converted. Without a ``page`` nothing is cleaned.
 
         Raises Unfit, DropItem of a cleaner, CallbackError, MissingExtra.
         """
+        values: Sequence[Any]
         try:
-            values = [getattr(value, name) for name in self.names]
+            values = self._read(value)
         except AttributeError:  # of a dataclass an attribute may be unset
             values = [getattr(value, name, msgspec.UNSET) for name in self.names]
         if page is not None and self._cleaners:
@@ -78,7 +80,7 @@ class Types:
             for name in values:
                 if name not in self.names:
                     raise Unfit(f"{name}: {self.kind.__name__} has no such field")
-            known = [values.get(name, msgspec.UNSET) for name in self.names]
+            known: Sequence[Any] = [values.get(name, msgspec.UNSET) for name in self.names]
             if page is not None and self._cleaners:
                 known = self._cleaned(dict(zip(self.names, known, strict=True)), page)
             known = self._checked(known, page)
@@ -107,7 +109,7 @@ class Types:
             values[name] = value
         return list(values.values())
 
-    def _checked(self, values: list[Any], page: Any) -> list[Any]:
+    def _checked(self, values: Sequence[Any], page: Any) -> Sequence[Any]:
         """The same list when each value is of its exact type; else a new one, though nothing may have changed."""
         found: list[Any] | None = None
         flaws = []
@@ -135,7 +137,7 @@ class Types:
         if len(self._good) < MOST_GOOD:
             self._good.add(kinds)
 
-    def _copy(self, value: Any, before: list[Any], after: list[Any]) -> Any:
+    def _copy(self, value: Any, before: Sequence[Any], after: Sequence[Any]) -> Any:
         changed = {name: new for name, old, new in zip(self.names, before, after, strict=True) if new is not old}
         if not changed:
             return value

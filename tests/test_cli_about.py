@@ -6,9 +6,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import typer
+import typer.main
 from conftest import ROOT, Cli, front
 
-from scraper.cli import COMMANDS
+from scraper.cli import COMMANDS, app
 from scraper.cli.settings import _meanings
 from scraper.settings import NAMES, load, sourced
 
@@ -154,5 +156,11 @@ def test_completion_can_be_had_for_a_shell(cli: Cli, shell: str) -> None:
     done = cli("--show-completion", shell)
     assert done.returncode == 0, done.stderr
     assert "_SCRAPER_COMPLETE" in done.stdout
-    done = cli("crawl", "--help")
-    assert "completion" not in done.stdout
+
+
+def test_a_crawl_does_not_pay_for_completion() -> None:
+    def options(group: typer.Typer) -> set[str]:
+        return {str(each.name) for each in typer.main.get_command(group).params}
+
+    assert "install_completion" in options(app()) & options(app("crawl", completion=True))
+    assert "install_completion" not in options(app("crawl"))

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from scraper.cli import app
 from scraper.cli.exits import complain
+from scraper.cli.tables import print_report
 from scraper.testing import LocalSite
 
 BODY, OTHER = image(), image(colour=(1, 2, 3))
@@ -67,6 +68,14 @@ async def test_orphans_are_what_no_row_names_and_no_thumbnail_is_one(gallery: Ga
     (gallery.root / "another/x").write_bytes(b"of another spider")
     assert ask(gallery, "--orphans").stdout == f"{orphan}\n"
     assert rows(gallery, "--orphans") == [{"path": str(orphan)}]
+
+
+async def test_the_summary_of_a_crawl_counts_files(gallery: Gallery, capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(await gallery.crawl(gets("/x", again="never")))
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    assert ["files", "1"] in lines and ["kept", "1"] in lines
+    print_report(await gallery.crawl(lambda self, response: None))
+    assert "files" not in capsys.readouterr().err.replace(str(gallery.folder), "")
 
 
 async def test_what_cannot_be_asked_is_explained(gallery: Gallery, capsys: pytest.CaptureFixture[str]) -> None:

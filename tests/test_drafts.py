@@ -1,5 +1,6 @@
 """Drafts of spiders: what is found on pages of many shapes, and spiders that run."""
 
+import ast
 import json
 import sqlite3
 import subprocess
@@ -72,6 +73,17 @@ def test_texts_are_called_after_their_class_and_what_never_differs_is_left_out()
     assert columns["text"] == "span.text::text"
     assert columns["author"] == "small.author::text"
     assert "badge" not in columns
+
+
+def test_a_selector_finds_the_same_in_nearly_every_block() -> None:
+    """In the first block the price is the first <b>; in all others a label stands before it."""
+    rows = "".join(
+        f'<article><h2><a href="/{n}">Thing {n}</a></h2>{"" if n == 0 else "<p><b>only</b></p>"}'
+        f"<div class='pay'><b>{n}.50 €</b></div></article>"
+        for n in range(9)
+    )
+    _, columns = found(f"<body>{rows}</body>")
+    assert columns["price"] == "div.pay b::text"
 
 
 def test_cells_of_a_table_are_called_after_its_head() -> None:
@@ -161,6 +173,29 @@ def test_a_file_is_short_and_as_ruff_would_have_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ruff", "format", "--check", "--diff", "--isolated", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_a_page_says_stays_text() -> None:
+    """Names of members, paths and addresses are the site's to choose, and the file is run: nothing of them is code."""
+    evil = '"]; raise SystemExit("it ran"); x = ["\\'
+    drafts = [
+        Draft(
+            "api",
+            "",
+            f"https://example.org/?{evil}",
+            f'About """ {evil}',
+            path=[evil],
+            names=[evil, "it's"],
+            paging={"url": evil},
+        ),
+        Draft("basic", "", f"https://example.org/?{evil}", "", [Column("title", f'a[x="{evil}"]::text')], evil, evil),
+        Draft("crawl", "", URL, "", [Column("title", "h1::text")], rules=[(evil, True)]),
+        Draft("sitemap", "", URL, "", [Column("title", "h1::text")], rules=[(evil, True)], sitemaps=[evil]),
+    ]
+    for draft in drafts:
+        tree = ast.parse(spider_file("shop", draft))
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
+        assert evil in {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,12 @@ async def test_a_robots_txt_vouches_for_maps_on_other_hosts(site: LocalSite, tmp
         assert found(tmp_path) == {"a"}
 
 
+async def test_other_languages_are_not_followed_unless_asked_for(site: LocalSite, tmp_path: Path) -> None:
+    site.pages["/map.xml"] = urlset('<loc>/a</loc><link rel="alternate" hreflang="de" href="/b"/>')
+    await crawl(tmp_path, site, "/map.xml")
+    assert found(tmp_path) == {"a"}
+
+
 async def test_a_map_in_parts(site: LocalSite, tmp_path: Path) -> None:
     site.pages["/map.xml"] = urlset("/a", "/b", "/c", "/d")
     report = await crawl(tmp_path, site, "/map.xml", rows_per_page=1)

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -192,6 +192,21 @@ async def test_visits_that_are_cut_short_leave_nothing_and_neither_do_those_that
     assert kept(memory) == {"1": "whole", "2": "whole"}
 
 
+async def test_a_callback_that_will_not_be_cut_short_is_not_committed_with_what_another_did() -> None:
+    async def parse(self: Any, response: Any) -> Any:
+        self.state[number(response)] = True
+        if number(response) in "13":
+            with suppress(*([asyncio.CancelledError] if number(response) == "1" else [])):
+                await asyncio.Event().wait()
+        yield {"n": number(response)}
+
+    memory = Memory()
+    bench = Bench(spider("1", "2", "3", parse=parse), ANSWERS, memory=memory, grace=5)
+    await bench.run(meanwhile=lambda: bench.engine.stop("SIGTERM") if len(bench.asked) == 3 else None)
+    done = [name for name, state in (await bench.states()).items() if state == "done"]
+    assert sorted(kept(memory)) == done
+
+
 async def test_a_task_that_outlives_its_visit_holds_nobody_up() -> None:
     """It touches the state when its worker visits nothing, or another page."""
     tasks = []
@@ -252,10 +267,21 @@ async def test_it_outlives_the_run_and_is_there_before_start(tmp_path: Path) -> 
 
 
 async def test_what_start_and_steps_do_to_it_is_kept_and_closed_comes_too_late(tmp_path: Path) -> None:
+    class Closing:
+        def __init__(self, spider: Spider) -> None:
+            self.spider = spider
+
+        def __call__(self, item: Any) -> Any:
+            return item
+
+        def close(self, run: Any) -> None:
+            self.spider.state["step"] = run.id
+
     class Late(Counting):
         def __init__(self, late: bool = False) -> None:
             self.late = late
             self.state = {"from": "init"}
+            self.steps = [Closing(self)]
 
         async def start(self) -> Any:
             self.state["starts"] = self.state.get("starts", 0) + 1
@@ -271,7 +297,7 @@ async def test_what_start_and_steps_do_to_it_is_kept_and_closed_comes_too_late(t
         await scraper.crawl(Late, db=db, fetcher=FakeFetcher({}), arguments={"late": True})
     with closing(sqlite3.connect(db)) as file:
         (text,) = file.execute("select value from notes where kind = 'state'").fetchone()
-    assert msgspec.json.decode(text) == {"from": "init", "starts": 2}
+    assert msgspec.json.decode(text) == {"from": "init", "starts": 2, "step": 2}
 
 
 async def test_a_crawl_within_a_callback_has_a_state_of_its_own(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ import asyncio
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import make_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from crawling import Bench, follow, page, spider
 
-from scraper import watchdog
+from scraper import Field, watchdog
 from scraper.request import Request
 from scraper.response import Response
 from scraper.spider import Spider
@@ -96,6 +97,25 @@ async def test_an_errback_that_blocks_is_named(told: Told) -> None:
     await Bench(spider(start=start, failed=failed), {}, watchdog=0.02).run()
     [event] = told.events
     assert (event["callback"].rpartition(".")[2], event["url"]) == ("failed", "http://h.test/gone")
+
+
+async def test_a_step_and_a_cleaner_that_block_are_named(told: Told) -> None:
+    def slow_step(item: Any) -> Any:
+        told.wait()
+        return item
+
+    def slow_cleaner(value: str) -> str:
+        told.wait()
+        return value
+
+    kind = make_dataclass("Cleaned", [("a", Annotated[str, Field(clean=slow_cleaner)])])
+    for name, made in (("slow_step", spider(parse=follow, steps=[slow_step])), ("slow_cleaner", None)):
+        told.events.clear()
+        told.first.clear()
+        made = made or spider(parse=lambda self, response: [kind("x")])
+        await Bench(made, {"": page()}, watchdog=0.02).run()
+        [event] = told.events
+        assert (event["callback"].rpartition(".")[2], event["url"]) == (name, "http://h.test/")
 
 
 async def test_a_plain_start_that_blocks_is_named(told: Told) -> None:

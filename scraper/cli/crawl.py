@@ -237,6 +237,7 @@ def _log_end(report: CrawlReport) -> None:
         rules_not_met=[f"{verdict.rule}; found {verdict.figure}" for verdict in report.failed_rules],
         redirects=counts.redirects,
         drops=counts.drops,
+        files=counts.files,
         bytes=counts.bytes,
         seconds=round(counts.seconds, 3),
         pages_per_second=round(counts.pages_per_second, 1),

@@ -80,7 +80,7 @@ def export(
       scraper export books - --fields title,price --order -price | head
       scraper export books "out/{kind}.csv" --with-meta
       scraper export books new-{date}.jsonl --new
-      scraper export books changed.jsonl --since 24h
+      scraper export books recent.jsonl --since 24h
       scraper export books - --format csv --kind book
       scraper export books s3://bucket/books-{run}.jsonl.gz
     """

@@ -14,11 +14,10 @@ import typer
 from scraper.cli import options
 from scraper.cli.exits import Exit
 from scraper.cli.opened import piped
-from scraper.cli.single import BaseUrl, Headers, IgnoreRobots, file_of, quietly, request_of
+from scraper.cli.single import BaseUrl, Headers, IgnoreRobots, file_of, page_in, quietly, request_of
 from scraper.discover import build, find, in_folder
 from scraper.errors import ScraperError, SpiderError, UsageError
 from scraper.request import Request
-from scraper.saved import saved_page
 from scraper.scope import Scope
 from scraper.settings import load
 from scraper.spider import Spider, callback_name, seeds
@@ -85,7 +84,7 @@ def parse(
     path = file_of(url)
     if path is None and base is not None:
         raise UsageError("--url says where a FILE comes from; this is a URL already")
-    page = saved_page(path, base) if path is not None else None
+    page = page_in(path, base) if path is not None else None
     where = page.url if page is not None else Request(url).url
     settings = load(given)
     quietly(settings)
@@ -93,10 +92,11 @@ def parse(
     settings = load(given, spider=kind.settings)
     chosen = build(kind, options.pairs(argument, "-a"))
     request = page.request if page is not None else request_of(where, None, header, None)
-    request = request.replace(cb_kwargs=_table(cb_kwargs, "--cb-kwargs"), meta=_table(meta, "--meta"))
+    changes = {"cb_kwargs": _table(cb_kwargs, "--cb-kwargs"), "meta": _table(meta, "--meta")}
+    request = request.replace(**{name: each for name, each in changes.items() if each is not None})
     if callback is not None:
         request.callback = callback_name(chosen, _callback(chosen, callback))
-    else:
+    elif request.callback is None:
         asyncio.run(_as_seed(chosen, request))
     Scope(chosen).prepare(request)
     pages = asyncio.run(

@@ -37,6 +37,10 @@ BaseUrl = Annotated[
 ]
 
 
+RECORDED = "fixture.json"
+"""What the folder of a page has that scraper record has kept."""
+
+
 class Nobody(Spider):
     """Stands in where no spider is named."""
 
@@ -81,7 +85,7 @@ def file_of(target: str) -> Path | None:
     if "://" in target and not target.startswith("file://"):
         return None
     path = Path(target.removeprefix("file://"))
-    if not path.is_file():
+    if not path.is_file() and not (path / RECORDED).is_file():
         raise UsageError(f"{target} is no file here, and no URL; begin a URL with http:// or https://")
     return path
 
@@ -93,7 +97,18 @@ def from_file(target: str, url: str | None) -> Response | None:
         if url is not None:
             raise UsageError("--url says where a FILE comes from; this is a URL already")
         return None
-    return saved_page(path, url)
+    return page_in(path, url)
+
+
+def page_in(path: Path, url: str | None) -> Response:
+    """The page in a file, or the one that a recorded fixture holds."""
+    if not path.is_dir():
+        return saved_page(path, url)
+    if url is not None:
+        raise UsageError(f"{path} is recorded and knows where it comes from; leave --url out")
+    from scraper.offline.fixture import read
+
+    return read(path, path.parent.parent).response
 
 
 def header_pairs(values: list[str] | None) -> dict[str, str]:

@@ -52,7 +52,7 @@ def spider_file(name: str, draft: Draft) -> str:
     kind = camel(name)
     write = {"basic": _basic, "crawl": _crawl, "sitemap": _sitemap, "feed": _feed, "api": _api}[draft.template]
     head = [
-        f'"""{draft.about or draft.url}',
+        '"""' + (draft.about or draft.url).replace("\\", "\\\\").replace('"', "'"),
         "",
         f"scraper crawl {name} --limit-pages 20",
         '"""',
@@ -177,7 +177,7 @@ def _dict(value: str, names: Sequence[str]) -> list[str]:
 
 
 def _api(kind: str, name: str, draft: Draft) -> list[str]:
-    more = [f'    path = "{".".join(draft.path)}"'] if draft.path else []
+    more = [f"    path = {quoted('.'.join(draft.path))}"] if draft.path else []
     if draft.paging is not None:
         pairs = (
             f"{quoted(key)}: {value if isinstance(value, int) else quoted(value)}"

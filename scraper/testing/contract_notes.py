@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from scraper.page import Note
 from scraper.testing.contract_words import LATER, NOW, Check, Make, dead, done, owner, requests, take
 
@@ -30,6 +32,18 @@ async def a_note_is_not_read_after_its_date(make: Make) -> None:
         await store.save_notes([Note("robots", "a", "1", NOW + 1)])
         assert list(await store.notes("robots", NOW)) == ["a"]
         assert await store.notes("robots", NOW + 1) == {}
+
+
+async def a_note_may_have_no_end(make: Make) -> None:
+    """The state of a spider is one."""
+    note = Note("state", "", '{"pages":1}', math.inf)
+    async with owner(make) as store:
+        await store.add(requests("a"), NOW)
+        (lease,) = await take(store)
+        await store.commit([done(lease)], NOW, [note])
+        await store.finish("finished", NOW, True)
+    async with owner(make) as store:
+        assert await store.notes("state", NOW * 1000) == {"": note}
 
 
 async def notes_are_committed_with_pages(make: Make) -> None:
@@ -75,6 +89,7 @@ CHECKS: tuple[Check, ...] = (
     notes_outlive_their_owner,
     a_note_takes_the_place_of_an_earlier_one,
     a_note_is_not_read_after_its_date,
+    a_note_may_have_no_end,
     notes_are_committed_with_pages,
     seed_hosts_are_those_that_no_page_revealed,
     a_run_knows_until_when_hosts_were_asked,
