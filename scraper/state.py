@@ -103,6 +103,8 @@ class State:
         ``commit`` gets all that waited, at once.
         """
         self.inside.discard(worker)
+        if self._spoilt:  # it is given back, like those that were cut short
+            raise asyncio.CancelledError
         self._held.append((worker, outcome))
         if not self.inside:
             self._release(commit)
@@ -129,6 +131,9 @@ class State:
         self.inside.discard(worker)
         self._held = [each for each in self._held if each[0] != worker]
         self._spoilt = True
+        released, self._released = self._released, None
+        if released is not None:  # whoever waits may have been past its own cancellation
+            released.cancel()
 
     def note(self) -> Note | None:
         """What is to be kept now; None when that is kept already, or a visit is in the middle. Raises CallbackError."""
@@ -148,10 +153,6 @@ class State:
     def _release(self, commit: Commit) -> None:
         held, self._held = self._held, []
         released, self._released = self._released, None
-        if self._spoilt:  # the owner of each is being cancelled, and gives it back
-            if released is not None:
-                released.cancel()
-            raise asyncio.CancelledError
         commit(held, self.note())
         if released is not None:
             released.set_result(None)

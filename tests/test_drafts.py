@@ -11,6 +11,7 @@ import pytest
 from conftest import Cli, last_event
 
 from scraper import Response
+from scraper.cli.genspider import unseen
 from scraper.discover import find
 from scraper.drafts import api
 from scraper.drafts.blocks import repeated
@@ -199,26 +200,24 @@ def test_what_a_page_says_stays_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "path", "least"),
+    ("template", "path", "kind", "least"),
     [
-        ("basic", "", 60),
-        ("crawl", "", 10),
-        ("sitemap", "", 10),
-        ("feed", "feed.rss", 50),
-        ("api", "api/books", 60),
-        (None, "", 60),
-        (None, "feed.atom", 50),
-        (None, "api/books?page=1", 60),
-        (None, "sitemap-index.xml", 5),
+        (None, "", "basic", 60),
+        ("crawl", "", "crawl", 10),
+        ("sitemap", "", "sitemap", 10),
+        (None, "feed.rss", "feed", 50),
+        (None, "api/books?page=1", "api", 60),
+        (None, "sitemap-index.xml", "sitemap", 5),
     ],
-    ids=["basic", "crawl", "sitemap", "feed", "api", "chosen-basic", "chosen-feed", "chosen-api", "chosen-sitemap"],
+    ids=["basic", "crawl", "sitemap", "feed", "api", "index"],
 )
 def test_a_draft_crawls_the_shop(
-    cli: Cli, tmp_path: Path, bookshop_url: str, template: str | None, path: str, least: int
+    cli: Cli, tmp_path: Path, bookshop_url: str, template: str | None, path: str, kind: str, least: int
 ) -> None:
     done = cli("genspider", "shop", bookshop_url + path, *(["--template", template] if template else []))
     assert done.returncode == 0, done.stderr
     assert done.stdout == "spiders/shop.py\n"
+    assert done.stderr.startswith(f"{kind}: ")
     assert "tried on what was fetched: " in done.stderr
     assert "no item" not in done.stderr
     assert "scraper crawl shop --limit-pages 20" in done.stderr
@@ -264,11 +263,11 @@ def test_robots_txt_is_obeyed_and_nothing_is_asked_without_fetch(cli: Cli, tmp_p
     done = cli("genspider", "shop", f"{bookshop_url}private/x")
     assert (done.returncode, done.stdout) == (1, "")
     assert 'line 2, "Disallow: /private/"' in done.stderr
+    done = cli("genspider", "shop", "http://127.0.0.1:1/", "--no-fetch")
+    assert done.returncode == 0, done.stderr
+    assert "has not seen" in (tmp_path / "spiders" / "shop.py").read_text()
     for template in ("basic", "crawl", "sitemap", "feed", "api"):
-        done = cli("genspider", "shop", "http://127.0.0.1:1/", "--no-fetch", "--force", "--template", template)
-        assert done.returncode == 0, done.stderr
-        text = (tmp_path / "spiders" / "shop.py").read_text()
-        assert "has not seen" in text
+        text = spider_file("shop", unseen("http://127.0.0.1:1/", template))
         find(str(write(tmp_path / f"{template}.py", text)), tmp_path)
 
 

@@ -335,13 +335,13 @@ async def test_slot_is_free_before_the_page_is_read() -> None:
 
 async def test_large_pages_are_parsed_on_a_thread_and_small_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: dict[str, int] = {}
-    parse = Response._parse
+    markup = Response._markup
 
     def noted(self: Response) -> Any:
         threads[self.url.removeprefix(SITE)] = threading.get_ident()
-        return parse(self)
+        return markup(self)
 
-    monkeypatch.setattr(Response, "_parse", noted)
+    monkeypatch.setattr(Response, "_markup", noted)
     monkeypatch.setattr(visit, "cores", lambda: 2)
     filler = "<p>text</p>" * 10_000
     plain_text = Response(SITE + "text", 200, {"Content-Type": "text/plain"}, filler.encode())

@@ -67,6 +67,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "path": (Path, Path("/a")),
     "kind": (Literal["a", 1], 1),
     "either": (int | str | Decimal, "text"),
+    "amount": (str | Decimal, Decimal("2.50")),
     "last": (list[frozenset[int]], [frozenset({1})]),
     "free": (Any, {"a": [1, None]}),
     "note": (str | None, None),
@@ -78,7 +79,7 @@ Plain = dataclass(type("Plain", (), {"__annotations__": HINTS}))
 Slots = dataclass(slots=True, frozen=True)(type("Slots", (), {"__annotations__": HINTS}))
 Struct = msgspec.defstruct("Struct", list(HINTS.items()), rename="camel", eq=True)
 Attrs = attrs.define(type("Attrs", (), {"__annotations__": HINTS}))
-NOT_OF_PYDANTIC = {"raw", "pet"}  # its bytes are UTF-8, and it knows no Structs
+NOT_OF_PYDANTIC = {"raw", "pet", "amount"}  # its bytes are UTF-8, it knows no Structs, and takes text for text
 Model: Any = pydantic.create_model(  # type: ignore[call-overload]
     "Model",
     shown=(int, pydantic.Field(alias="Shown", default=3)),

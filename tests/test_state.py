@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from contextvars import copy_context
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ import scraper
 from scraper import Request, Spider
 from scraper.errors import CallbackError, SpiderError
 from scraper.page import Note, Outcome, Receipt
+from scraper.state import State
 from scraper.stores.memory import Memory, MemoryStore
 from scraper.testing import FakeFetcher
 
@@ -192,17 +194,20 @@ async def test_visits_that_are_cut_short_leave_nothing_and_neither_do_those_that
     assert kept(memory) == {"1": "whole", "2": "whole"}
 
 
-async def test_a_callback_that_will_not_be_cut_short_is_not_committed_with_what_another_did() -> None:
+@pytest.mark.parametrize(("numbers", "stubborn"), [("123", "1"), ("123", "3"), ("13", "1"), ("13", "3")])
+async def test_a_callback_that_will_not_be_cut_short_is_not_committed_with_what_another_did(
+    numbers: str, stubborn: str
+) -> None:
     async def parse(self: Any, response: Any) -> Any:
         self.state[number(response)] = True
         if number(response) in "13":
-            with suppress(*([asyncio.CancelledError] if number(response) == "1" else [])):
+            with suppress(*([asyncio.CancelledError] if number(response) == stubborn else [])):
                 await asyncio.Event().wait()
         yield {"n": number(response)}
 
     memory = Memory()
-    bench = Bench(spider("1", "2", "3", parse=parse), ANSWERS, memory=memory, grace=5)
-    await bench.run(meanwhile=lambda: bench.engine.stop("SIGTERM") if len(bench.asked) == 3 else None)
+    bench = Bench(spider(*numbers, parse=parse), ANSWERS, memory=memory, grace=5)
+    await bench.run(meanwhile=lambda: bench.engine.stop("SIGTERM") if len(bench.asked) == len(numbers) else None)
     done = [name for name, state in (await bench.states()).items() if state == "done"]
     assert sorted(kept(memory)) == done
 
@@ -229,6 +234,22 @@ async def test_a_task_that_outlives_its_visit_holds_nobody_up() -> None:
     assert await bench.run() == "finished"
     await asyncio.gather(*tasks)
     assert kept(memory) == {"1": True, "2": True, "later": True}
+
+
+def test_a_touch_counts_for_the_visit_of_its_own_crawl_while_that_lasts() -> None:
+    mine, other = State(), State()
+
+    def work() -> None:
+        mine.enter(3)
+        mine.visiting, other.visiting = (), (3,)
+        mine.touch()
+        other.touch()
+        assert mine.inside == other.inside == set()
+        mine.visiting = (3,)
+        mine.touch()
+        assert mine.inside == {3}
+
+    copy_context().run(work)
 
 
 async def test_a_spider_that_never_asks_for_it_keeps_nothing() -> None:

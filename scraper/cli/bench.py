@@ -46,7 +46,7 @@ class Side(msgspec.Struct):
 
 
 def bench(
-    seconds: Annotated[float, typer.Option("--seconds", metavar="N", min=1, help="How long, in all.")] = 10.0,
+    seconds: Annotated[float, typer.Option("--seconds", metavar="N", min=0.1, help="How long, in all.")] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Measure this machine: pages per second by the whole stack, and by a bare loop.

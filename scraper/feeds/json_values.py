@@ -18,7 +18,12 @@ MOST_VALUE = 16 * 1024 * 1024
 """Characters of one value, and of one that is passed over."""
 WINDOW = 256 * 1024
 
+NEAR = 64
+"""Characters before the end of the window in which what is wrong may be cut."""
+
 _SPACE = " \t\r\n"
+AFTER = frozenset(_SPACE + ",:]}")
+"""What follows a value."""
 _SPACES = re.compile(r"[ \t\r\n]*+")
 _scan = json.JSONDecoder().raw_decode
 
@@ -100,12 +105,13 @@ class _Window:
         while True:
             try:
                 value, end = _scan(self._text, self.at)
-                if end < len(self._text) or self._over:  # else a number might go on
+                # What ends near the end of the window may be the beginning of a number: 1.5 of 1.5e10.
+                if self._over or end + NEAR < len(self._text) or self._text[end : end + 1] in AFTER:
                     self.at = end
                     return value
             except json.JSONDecodeError as error:
                 # What is wrong well before the end of the window is wrong; what is wrong there may be cut.
-                if self._over or (error.pos < len(self._text) - 64 and not error.msg.startswith("Unterminated")):
+                if self._over or (error.pos < len(self._text) - NEAR and not error.msg.startswith("Unterminated")):
                     self.fail(f"{error.msg} (character {error.pos - self.at} of the value {self.sample()!r})")
             except RecursionError:
                 raise NestingError(f"{self._source.url} has JSON nested too deeply") from None
@@ -167,14 +173,14 @@ class _Window:
     def fail(self, why: str) -> None:
         raise ParseError(f"{self._source.url} is not the JSON asked for: {why}; what is whole before that is kept")
 
-    def _more(self, size: int = WINDOW) -> bool:
+    def _more(self, size: int = 0) -> bool:
         """Read on; False at the end."""
         if self._over:
             return False
         if self.at > WINDOW:
             self._text = self._text[self.at :]
             self.at = 0
-        piece = self._stream.read(size)
+        piece = self._stream.read(size or WINDOW)
         self._over = not piece
         self._text += piece
         return bool(piece)
