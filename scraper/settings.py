@@ -207,7 +207,7 @@ def sourced(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> dict[str, tuple[Any, str]]:
-    """The values that are given, and the source of each: what ``load`` makes Settings of. Arguments and errors as there.
+    """The values that are given, each with its source: what ``load`` makes Settings of. Arguments, errors as there.
 
     A source is the path of ``scraper.toml``, ``the spider's settings``, a variable such as ``SCRAPER_DELAY``, or
     ``the arguments``. A name that is not there has its default.

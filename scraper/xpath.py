@@ -90,7 +90,7 @@ def check(query: str) -> None:
         raise ParseError(f"an XPath is text: {query!r:.80}")
     try:
         _compiled(query, ())
-    except _lxml().etree.XPathError as error:
+    except (_lxml().etree.XPathError, ValueError) as error:  # the second: a NUL, or half a surrogate pair
         raise ParseError(f"not an XPath: {query!r} ({error})") from error
 
 
@@ -148,7 +148,7 @@ def search(
     """
     check(query)
     try:
-        found = _compiled(query, tuple((namespaces or {}).items()))(root, **variables)
+        found = _compiled(query, tuple(dict(namespaces or {}).items()))(root, **variables)
     except _lxml().etree.XPathError as error:
         hint = ""
         if "prefix" in str(error).lower():
@@ -157,7 +157,7 @@ def search(
         elif "variable" in str(error).lower():
             hint = "; pass the value of $name as name=…"
         raise ParseError(f"XPath {query!r} cannot be answered: {error}{hint}") from error
-    except (TypeError, ValueError) as error:  # a prefix or a variable of a wrong type
+    except (TypeError, ValueError, re.error) as error:  # a prefix or variable of a wrong type, a pattern of re:test()
         raise ParseError(f"XPath {query!r} cannot be answered: {error}") from error
     if isinstance(found, list):
         return [Element(each, xml) if hasattr(each, "tag") else _text(each) for each in found]

@@ -179,7 +179,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     import scraper
 
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    named = re.findall(r"^\.\. auto\w+:: scraper\.(\w+)$", text, re.MULTILINE)
+    named = re.findall(r"^\.\. auto(?:class|function|exception):: scraper\.(\w+)$", text, re.MULTILINE)
     assert sorted({*named, "__version__"}) == sorted([*scraper.__all__])
 
 
@@ -187,3 +187,16 @@ def test_the_reference_has_a_name_once() -> None:
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     named = re.findall(r"^\.\. auto\w+:: ([\w.]+)$", text, re.MULTILINE)
     assert len(named) == len(set(named))
+
+
+def test_every_feature_is_shown_by_a_test() -> None:
+    text = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row[0] != "Scrapy"]
+    assert len(rows) > 60
+    for scrapy, ours, *shown in rows:
+        if not shown:
+            assert ours.startswith("no"), scrapy
+            continue
+        file, _, name = shown[0].strip("`").partition("::")
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / "tests" / file).read_text("utf-8"), re.MULTILINE), shown

@@ -11,13 +11,11 @@ import aiohttp
 import pytest
 
 from scraper.offline.differences import Difference, differences
-from scraper.offline.feeds import fields_of
 from scraper.offline.fixture import name_for
-from scraper.offline.given import Given, GivenItem, GivenReject, GivenRequest
-from scraper.offline.lines import bare, dumps
+from scraper.offline.given import Given, GivenItem, GivenReject, GivenRequest, bare, dumps
 from scraper.offline.network import NetworkForbidden, forbidden
 from scraper.offline.secrets import kept_answer_headers, kept_body, kept_headers
-from scraper.offline.suspects import suspects
+from scraper.offline.suspects import fields_of, suspects
 from scraper.offline.trace import Query, Spot, Trace
 from scraper.response import Response
 

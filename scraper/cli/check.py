@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,7 +60,8 @@ def check(
     silently()
     failed = number = 0
     for place in chosen(target or [], root):
-        checked = check_folder(place, root, ignore or (), options.pairs(setting, "-s"))
+        with redirect_stdout(sys.stderr):  # what a spider prints is no part of the report
+            checked = check_folder(place, root, ignore or (), options.pairs(setting, "-s"))
         number += 1
         failed += not checked.ok
         if as_json:

@@ -90,7 +90,8 @@ def chosen_run(path: Path, db: sqlite3.Connection, run: int | None) -> tuple[int
     (last,) = db.execute("select max(id) from runs").fetchone()
     if last is None:
         raise UsageError(f"{path} has no run yet")
-    found: tuple[int, str] | None = db.execute("select id, spider from runs where id = ?", (run or last,)).fetchone()
+    wanted = last if run is None else run
+    found: tuple[int, str] | None = db.execute("select id, spider from runs where id = ?", (wanted,)).fetchone()
     if found is None:
         raise UsageError(f"{path} has no run {run}; it has 1 to {last}")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -49,32 +49,15 @@ def _table(db: sqlite3.Connection, source: Source, name: str, shown: str) -> int
     declared = [f"{_quoted(_unique(column, taken))} {_type(held.get(column, set()))}" for column in columns]
     if not columns:  # a table has one column at least
         declared = ["_nothing"]
-    marks = ", ".join("?" * len(declared))
+    insert = f"insert into {_quoted(name)} values ({', '.join('?' * len(declared))})"
     number = 0
-
-    def rows() -> Iterator[list[Any]]:
-        nonlocal number
-        for _, row in values(source, columns):
-            number += 1
-            yield [_value(value) for value in row] or [None]
-
     with _written(shown):
         db.execute(f"create table {_quoted(name)} ({', '.join(declared)})")
-    _insert(db, f"insert into {_quoted(name)} values ({marks})", rows(), shown)
+    for _, row in values(source, columns):
+        with _written(shown):  # around this only: an error of the source is not one of the file
+            db.execute(insert, [_value(value) for value in row] or [None])
+        number += 1
     return number
-
-
-def _insert(db: sqlite3.Connection, statement: str, rows: Iterable[list[Any]], shown: str) -> None:
-    """In groups, so that an error of the source is not taken for one of the file."""
-    group: list[list[Any]] = []
-    for row in rows:
-        group.append(row)
-        if len(group) == 500:
-            with _written(shown):
-                db.executemany(statement, group)
-            group.clear()
-    with _written(shown):
-        db.executemany(statement, group)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ ADDED = ("_key", "_url", "_first_run", "_last_run", "_stored_at")
 """What ``with_meta`` adds."""
 
 CHUNK = 200
-"""Rows that are read at a time; before each, a cancelled export ends."""
+"""Rows that pass before a cancelled export ends, and a bar is moved on."""
 
 
 class Look(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,18 +161,20 @@ class Source:
         pages = "left join pages p on p.id = i.page" if "_url" in own or "p.url" in order else ""
         columns = ", ".join(["i.kind", "i.data", *(META[name] for name in own)])
         query = f"select {columns} from items i {pages} {where} order by {order} i.id"
-        cursor = self._db.execute(query, [*chosen, *sorting])
-        while chunk := cursor.fetchmany(CHUNK):
-            if self._stopped():
+        number = 0
+        for kind, data, *values in self._db.execute(query, [*chosen, *sorting]):
+            if number % CHUNK == 0 and self._stopped():
                 raise Stopped
-            for kind, data, *values in chunk:
-                if own:
-                    before, after = values[:cut], values[cut:]
-                    yield Row(kind, data, dict(zip(front, before, strict=True)), dict(zip(behind, after, strict=True)))
-                else:
-                    yield Row(kind, data, {}, {})
-            if not survey:
-                self._passed(len(chunk))
+            if own:
+                before, after = values[:cut], values[cut:]
+                yield Row(kind, data, dict(zip(front, before, strict=True)), dict(zip(behind, after, strict=True)))
+            else:
+                yield Row(kind, data, {}, {})
+            number += 1
+            if number % CHUNK == 0 and not survey:
+                self._passed(CHUNK)
+        if not survey:
+            self._passed(number % CHUNK)
 
     def _where(self) -> tuple[str, list[Any]]:
         span = self._span

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import traceback
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +14,17 @@ import msgspec
 from msgspec import Struct
 
 from scraper.discover import build, find
-from scraper.errors import UsageError
+from scraper.errors import ScraperError, UsageError
 from scraper.offline.differences import Difference, differences
 from scraper.offline.fixture import Fixture, FixtureError, name_of, read
-from scraper.offline.replay import Replayed, outside_loop, replayed
+from scraper.offline.replay import Replayed, line_in, outside_loop, replayed
 from scraper.offline.suspects import Suspect, suspects
 from scraper.response import Response
 from scraper.settings import Settings, load
 from scraper.spider import Spider
+
+MOST_ALIKE = 5
+"""Differences of one sort (links that are gone, one field of many items) that are shown one by one."""
 
 
 class Checked(Struct):
@@ -40,7 +47,7 @@ class Checked(Struct):
     def lines(self) -> Iterator[str]:
         """The report, without the fixture's name: each thing that differs, and the queries to blame beside it."""
         if self.flaw is not None:
-            yield self.flaw
+            yield self.flaw.removeprefix(f"{self.name}: ")
             return
         told: set[str] = set()
         if self.error is not None:
@@ -50,11 +57,16 @@ class Checked(Struct):
         for words in self.tries:
             yield f"the network was asked for {words}: forbidden while a page is replayed"
         what = None
+        alike = Counter[tuple[str, str]]()
         for each in self.differences:
             if self.error is not None and each.got is None:
                 continue  # it gave nothing, so nothing of it is there
+            sort = _sort(each)
+            alike[sort] += 1
+            if alike[sort] > MOST_ALIKE:
+                continue  # a hundred links that are gone must not hide the query that is to blame
             if each.field is None:
-                yield f"{each.what}: {'not any more' if each.got is None else 'not expected'}"
+                yield f"{each.what}: {sort[1]}"
                 yield f"  {each.expected or each.got}"
                 what = None
                 if " rejected" in each.what and each.got is not None:
@@ -64,7 +76,10 @@ class Checked(Struct):
                 what = each.what
                 yield f"{what}"
             yield f"  {each.field}: expected {each.expected}, got {each.got}"
-            yield from self._blamed([each.field.partition(".")[0].partition("[")[0]], told)
+            yield from self._blamed([sort[1]], told)
+        for (kind, words), number in alike.items():
+            if number > MOST_ALIKE:
+                yield f"and {number - MOST_ALIKE:,} more {kind}: {words}"
         rest = [one for one in self.suspects if one.query not in told]
         if rest:
             yield "queries that match otherwise than when it was recorded"
@@ -88,12 +103,19 @@ class Checked(Struct):
         return {"fixture": self.name, "ok": self.ok, **{name: found[name] for name in found if name != "name"}}
 
 
+def _sort(each: Difference) -> tuple[str, str]:
+    """Of what kind it is, and its field (or that the whole is gone or new)."""
+    if each.field is None:
+        return each.what.partition(" ")[0], "not any more" if each.got is None else "not expected"
+    return each.what.partition(" ")[0], re.split(r"[.\[]", each.field, maxsplit=1)[0]
+
+
 def check(fixture: Fixture, ignore: Collection[str] = ()) -> Checked:
     """Replay a fixture and compare. What cannot be replayed is a flaw of the fixture, not an error of ours."""
     checked = Checked(fixture.name, fixture.head.url, fixture.head.callback)
     try:
         now = replay_of(fixture)
-    except UsageError as error:
+    except ScraperError as error:  # also that of a step that cannot be opened
         checked.flaw = str(error)
         return checked
     return compared(fixture, now, ignore)
@@ -138,7 +160,14 @@ def spider_of(fixture: Fixture) -> tuple[Spider, Settings]:
         made = find(head.spider, Path(load(head.settings).spiders))
     except UsageError as error:
         raise FixtureError(f"{fixture.name}: {error}") from error
-    return build(made, head.arguments), load(head.settings, spider=made.settings)
+    try:
+        return build(made, head.arguments), load(head.settings, spider=made.settings)
+    except UsageError:
+        raise
+    except Exception as error:  # whatever its __init__ raises: the other fixtures are still to be checked
+        at = line_in(traceback.format_exc(), inspect.getsourcefile(made) or "")
+        words = f"{type(error).__name__}: {error}" + (f"\n  at {at}" if at is not None else "")
+        raise FixtureError(f"{fixture.name}: spider {made.name!r} cannot be made: {words}") from error
 
 
 def check_folder(

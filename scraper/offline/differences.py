@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from scraper.offline.given import Given, GivenItem, GivenRequest
-from scraper.offline.lines import bare
+from scraper.offline.given import Given, GivenItem, GivenRequest, bare
+
+T = TypeVar("T")
+K = TypeVar("K")
 
 MOST_SHOWN = 70
 """Characters of a value that are shown."""
@@ -34,7 +36,7 @@ class Difference(Struct):
 
 
 def differences(expected: Given, got: Given, ignore: Collection[str] = ()) -> list[Difference]:
-    """All of them, items first. Items with a key are compared by it, others by their place among those of their kind.
+    """All of them, items first. Items are compared by kind and key; those that share both, or have no key, by place.
 
     Requests are compared whatever their order. ``ignore`` has names of fields, also as ``kind.field``.
     """
@@ -67,38 +69,25 @@ def _plain(what: str, expected: dict[str, Any], got: dict[str, Any]) -> Iterator
 
 
 def _items(expected: Sequence[GivenItem], got: Sequence[GivenItem], ignore: Collection[str]) -> Iterator[Difference]:
-    keyed = {(each.kind, each.key): each for each in got if each.key is not None}
-    met: set[tuple[str, str | None]] = set()
-    for item in expected:
-        if item.key is None:
-            continue
-        now = keyed.get((item.kind, item.key))
-        if now is None:
-            yield Difference(str(item), None, _json(item.data), None)
-        else:
-            met.add((item.kind, item.key))
-            yield from _fields(str(item), item, now, ignore)
-    kinds = dict.fromkeys(each.kind for each in (*expected, *got))
-    for kind in kinds:
-        before = [each for each in expected if each.kind == kind and each.key is None]
-        after = [each for each in got if each.kind == kind and each.key is None]
-        for number, was, other in _paired(before, after, ignore):
-            what = f"{kind} {number}" if len(before) + len(after) > 2 else kind
-            if was is not None and other is not None:
-                yield from _fields(what, was, other, ignore)
+    before, after = (_grouped(each, lambda item: (item.kind, item.key)) for each in (expected, got))
+    for place in dict.fromkeys((*before, *after)):
+        kind, key = place
+        items, others = before.get(place, []), after.get(place, [])
+        many = len(items) + len(others) > 2
+        for number, was, now in _paired(items, others, ignore):
+            what = " ".join([kind, *([key] if key is not None else []), *([str(number)] if many else [])])
+            if was is not None and now is not None:
+                yield from _fields(what, was, now, ignore)
             elif was is not None:
                 yield Difference(what, None, _json(was.data), None)
-            elif other is not None:
-                yield Difference(what, None, None, _json(other.data))
-    for key, now in keyed.items():
-        if key not in met and not any((each.kind, each.key) == key for each in expected):
-            yield Difference(str(now), None, None, _json(now.data))
+            elif now is not None:
+                yield Difference(what, None, None, _json(now.data))
 
 
 def _paired(
     before: Sequence[GivenItem], after: Sequence[GivenItem], ignore: Collection[str]
 ) -> Iterator[tuple[int, GivenItem | None, GivenItem | None]]:
-    """Items without a key side by side: equal ones first, so that one that is missing does not shift all others."""
+    """Items of one kind and key side by side: equal ones first, so that a missing one does not shift all others."""
     matcher = SequenceMatcher(
         None, [_whole(each, ignore) for each in before], [_whole(each, ignore) for each in after], autojunk=False
     )
@@ -128,7 +117,9 @@ def _fields(what: str, expected: GivenItem, got: GivenItem, ignore: Collection[s
 
 def _requests(expected: Sequence[GivenRequest], got: Sequence[GivenRequest]) -> Iterator[Difference]:
     """Requests by method, URL and body; those that are there more than once in their order."""
-    before, after = _grouped(expected), _grouped(got)
+    before, after = (
+        _grouped(each, lambda request: (request.method, request.url, request.body)) for each in (expected, got)
+    )
     for identity, requests in before.items():
         others = after.pop(identity, [])
         for number, request in enumerate(requests):
@@ -146,10 +137,10 @@ def _requests(expected: Sequence[GivenRequest], got: Sequence[GivenRequest]) -> 
             yield Difference(f"request {request}", None, None, _call(request))
 
 
-def _grouped(requests: Sequence[GivenRequest]) -> dict[tuple[str, str, str | None], list[GivenRequest]]:
-    found: dict[tuple[str, str, str | None], list[GivenRequest]] = {}
-    for each in requests:
-        found.setdefault((each.method, each.url, each.body), []).append(each)
+def _grouped(values: Sequence[T], by: Callable[[T], K]) -> dict[K, list[T]]:
+    found: dict[K, list[T]] = {}
+    for each in values:
+        found.setdefault(by(each), []).append(each)
     return found
 
 

@@ -20,8 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from scraper.errors import UsageError
-from scraper.offline.given import Given
-from scraper.offline.lines import bare, dumps
+from scraper.offline.given import Given, bare, dumps
 from scraper.offline.secrets import BASE64
 from scraper.offline.trace import Query
 from scraper.request import Request

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from scraper.offline.secrets import kept_body, kept_headers, kept_options, without_password
+from scraper.offline.secrets import kept_body, kept_carried, kept_headers, kept_options, kept_url
 from scraper.page import Found, Item
 from scraper.request import Request
+
+WIDTH = 120
+"""Characters of a line of JSON that people read in a review."""
 
 
 class GivenItem(Struct, kw_only=True):
@@ -83,13 +87,13 @@ def _item(item: Item) -> GivenItem:
 
 def _request(request: Request) -> GivenRequest:
     return GivenRequest(
-        url=without_password(request.url),
+        url=kept_url(request.url),
         callback=str(request.callback or "parse"),
         method=request.method,
         body=kept_body(request.body)[0],
         headers=kept_headers(request.headers or {}),
-        meta=plain(request.meta),
-        cb_kwargs=plain(request.cb_kwargs or {}),
+        meta=kept_carried(request.meta),
+        cb_kwargs=kept_carried(request.cb_kwargs or {}),
         priority=request.priority,
         dont_filter=request.dont_filter,
         errback=str(request.errback) if request.errback else None,
@@ -97,7 +101,34 @@ def _request(request: Request) -> GivenRequest:
     )
 
 
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """As it comes back from JSON: a tuple is a list there."""
-    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))
+def dumps(value: Any, indent: str = "") -> str:
+    """``value`` as JSON text for a review: what fits on a line stands on one, and one change changes few lines."""
+    short = json.dumps(value, ensure_ascii=False)
+    tall = isinstance(value, list) and any(isinstance(each, dict) for each in value)  # one item, one line at least
+    if not isinstance(value, dict | list) or not value or (indent and not tall and len(indent) + len(short) <= WIDTH):
+        return short
+    inner = f"{indent}  "
+    if isinstance(value, dict):
+        parts = [f"{inner}{json.dumps(name, ensure_ascii=False)}: {dumps(each, inner)}" for name, each in value.items()]
+        return "{\n" + ",\n".join(parts) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(inner + dumps(each, inner) for each in value) + f"\n{indent}]"
+
+
+def bare(value: Any) -> Any:
+    """A struct, or what holds some, as plain values without the fields that are as they are by default."""
+    if isinstance(value, msgspec.Struct):
+        found = {name: getattr(value, name) for name in value.__struct_fields__}
+        default = _defaults(type(value))
+        return {name: bare(each) for name, each in found.items() if name not in default or each != default[name]}
+    return [bare(each) for each in value] if isinstance(value, list) else value
+
+
+@cache
+def _defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        if field.default is not msgspec.NODEFAULT:
+            found[field.name] = field.default
+        elif field.default_factory is not msgspec.NODEFAULT:
+            found[field.name] = field.default_factory()
     return found

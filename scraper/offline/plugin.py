@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,10 @@ class Page(pytest.Item):
     update: bool
 
     def runtest(self) -> None:
-        if self.update:
-            fixture = read(self.path.parent, self.root)
-            write(recomputed(fixture), page=False)
-        checked = check_folder(self.path.parent, self.root)
+        with chdir(self.config.rootpath):  # where spiders and settings are, wherever pytest was called
+            if self.update:
+                write(recomputed(read(self.path.parent, self.root)), page=False)
+            checked = check_folder(self.path.parent, self.root)
         if not checked.ok:
             raise Differs(checked)
 

@@ -17,7 +17,7 @@ from scraper.offline import secrets
 from scraper.offline.checking import replay_of
 from scraper.offline.differences import differences
 from scraper.offline.fixture import SUFFIXES, Fixture, FixtureError, Head, every, name_for, read
-from scraper.offline.given import Given, plain
+from scraper.offline.given import Given
 from scraper.oneoff import OneOff
 from scraper.request import Request, is_download
 from scraper.response import Response
@@ -97,7 +97,7 @@ def made(asked: Asked, response: Response, folder: Path, name: str) -> Fixture:
     request = response.request
     arguments = secrets.kept_arguments(asked.arguments)
     head = Head(
-        url=secrets.without_password(response.url),
+        url=secrets.kept_url(response.url),
         spider=asked.stored_target,
         callback=str(request.callback or "parse"),
         arguments=arguments,
@@ -110,12 +110,12 @@ def made(asked: Asked, response: Response, folder: Path, name: str) -> Fixture:
         method=request.method,
         request_headers=secrets.kept_headers(request.headers or {}),
         body=secrets.kept_body(request.body)[0],
-        meta=plain(request.meta),
-        cb_kwargs=plain(request.cb_kwargs or {}),
+        meta=secrets.kept_carried(request.meta),
+        cb_kwargs=secrets.kept_carried(request.cb_kwargs or {}),
         errback=str(request.errback) if request.errback else None,
         priority=request.priority,
         depth=request.depth,
-        trail=[secrets.without_password(url) for url in request.trail],
+        trail=[secrets.kept_url(url) for url in request.trail],
         options=secrets.kept_options(request.options or {}),
         left_out=left_out(request, asked.arguments),
         keep_headers=sorted(asked.keep_headers),
@@ -128,6 +128,9 @@ def left_out(request: Request, arguments: Mapping[str, Any]) -> list[str]:
     """What a fixture of this request does not hold, so that the page may not be had again without it."""
     found = [f"header {name}" for name in sorted(request.headers or {}) if secrets.is_secret(name)]
     found += ["cookies"] if request.cookies else []
+    found += [f"parameter {name} of the URL" for name in secrets.hidden_in(request.url)]
+    found += [f"{name} of meta" for name in secrets.hidden_of(request.meta)]
+    found += [f"{name} of cb_kwargs" for name in secrets.hidden_of(request.cb_kwargs or {})]
     found += [f"field {name} of the body" for name in secrets.kept_body(request.body)[1]]
     found += [name for name in sorted(request.options or {}) if name in secrets.OF_OWNER]
     return found + [f"argument {name}" for name in sorted(arguments) if secrets.is_secret(name)]
@@ -168,7 +171,7 @@ def place_for(root: Path, spider: str, request: Request, name: str | None, taken
                 f"{request.url} is recorded already, as {known.name}; scraper record --update {known.name} fetches it "
                 "again, and --name gives a second fixture its name"
             )
-    first = base = name_for(request.url)
+    first = base = name_for(secrets.kept_url(request.url))
     number = 1
     while (root / spider / base).exists() or base in taken:
         number += 1

@@ -11,7 +11,6 @@ import copy
 import inspect
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -77,10 +76,10 @@ class _Last:
         self.outcome = self.outcome or outcomes[0]
 
 
-def replayed(spider: Spider, response: Response, settings: Settings, offline: bool = True) -> Replayed:
+def replayed(spider: Spider, response: Response, settings: Settings) -> Replayed:
     """Run the callback that ``response.request`` names on this answer, and see what comes of it.
 
-    The network is forbidden for the time unless ``offline`` is False. The spider is changed: make one for each replay.
+    The network is forbidden for the time. The spider is changed: make one for each replay.
     Raises UsageError for a callback that the spider does not have.
     """
     request = response.request
@@ -102,9 +101,9 @@ def replayed(spider: Spider, response: Response, settings: Settings, offline: bo
     trace = Trace()
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.get_loop()  # made before the network is forbidden: on some systems it is a pair of sockets
-        with forbidden(file) if offline else nullcontext() as tries, trace.noting():
+        with forbidden(file) as tries, trace.noting():
             runner.run(one.run())
-    return _told(last.outcome, trace, file, tries.words if tries is not None else [])
+    return _told(last.outcome, trace, file, tries.words)
 
 
 def outside_loop(call: Callable[[], Replayed]) -> Replayed:
@@ -147,12 +146,12 @@ def _told(outcome: Outcome | None, trace: Trace, file: str, tries: list[str]) ->
     if not isinstance(outcome, Dead):
         raise UsageError("the page was not visited; its request leads nowhere")
     words = outcome.error.strip().splitlines()[0] if outcome.error.strip() else outcome.reason
-    at = _line_in(outcome.traceback or "", file)
+    at = line_in(outcome.traceback or "", file)
     given = given_of(outcome.found, words)
     return Replayed(outcome.found, given, queries, trace.spots, outcome.traceback, at, tries, outcome.reason)
 
 
-def _line_in(trace: str, file: str) -> str | None:
+def line_in(trace: str, file: str) -> str | None:
     """``books.py:47 in parse_book: float(None)``: the last line of the spider's file in a traceback."""
     found = None
     lines = trace.splitlines()

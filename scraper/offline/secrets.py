@@ -8,16 +8,21 @@ from base64 import b64encode
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import msgspec
+
 from scraper.settings import SECRET as SECRET_SETTINGS
 from scraper.url import shown
 
 HIDDEN = "***"
 
-_NAMES = re.compile(r"auth|cookie|credential|passw|secret|session|token|api.?key|csrf", re.IGNORECASE)
+_NAMES = re.compile(r"auth(?!or(?!i[sz]))|cookie|credential|passw|secret|session|token|api.?key|csrf", re.IGNORECASE)
 """Headers and arguments of spiders that hold what only their owner should know."""
 
-_IN_BODIES = re.compile(r"passw|pwd|secret|api.?key", re.IGNORECASE)
-"""Fields of forms, and keys of JSON. A CSRF token is none: it stands in the page, and ends with its session."""
+_CARRIED = re.compile(r"passw|pwd|secret|credential|api.?key|(access|auth|bearer|refresh).?token", re.IGNORECASE)
+"""Fields of forms, keys of JSON, of meta and cb_kwargs, parameters of URLs. A token as such is none: that of a form
+stands in the page and ends with its session, and that of an API may be the number of the next page."""
+
+_PARAMETER = re.compile(r"(?<=[?&])([^=&#]+)=([^&#]+)")
 
 _PASSING = frozenset(
     """
@@ -78,12 +83,12 @@ def kept_body(body: bytes | None) -> tuple[str | None, list[str]]:
             values = json.loads(text)
         except ValueError:
             values = {}
-        hidden = [name for name in values if _IN_BODIES.search(name)]
+        hidden = [name for name in values if _CARRIED.search(name)]
         if hidden:
             text = json.dumps(values | dict.fromkeys(hidden, HIDDEN), ensure_ascii=False, separators=(",", ":"))
         return text, hidden
     fields = [each.partition("=") for each in text.split("&")]
-    hidden = [name for name, equals, _ in fields if equals and _IN_BODIES.search(name) and "\n" not in name]
+    hidden = [name for name, equals, _ in fields if equals and _CARRIED.search(name) and "\n" not in name]
     if hidden:
         text = "&".join(f"{name}={HIDDEN if name in hidden else value}" for name, _, value in fields)
     return text if not text.startswith(BASE64) else _coded(body), hidden
@@ -108,6 +113,26 @@ def kept_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in SECRET_SETTINGS}
 
 
-def without_password(url: str) -> str:
-    """A URL without ``user:password@``."""
-    return shown(url) if "@" in url else url
+def kept_url(url: str) -> str:
+    """A URL without ``user:password@``, and with ``***`` for the values of parameters that are secret."""
+    return _PARAMETER.sub(lambda each: f"{each[1]}={HIDDEN}" if _CARRIED.search(each[1]) else each[0], shown(url))
+
+
+def hidden_in(url: str) -> list[str]:
+    """Names of the parameters that ``kept_url`` hides."""
+    return [name for name, _ in _PARAMETER.findall(url) if _CARRIED.search(name)]
+
+
+def kept_carried(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request carries (meta, cb_kwargs), as it comes back from JSON, with ``***`` for texts that are secret."""
+    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(values))
+    return {name: HIDDEN if _secret_text(name, value) else value for name, value in decoded.items()}
+
+
+def hidden_of(values: Mapping[str, Any]) -> list[str]:
+    """Names of what ``kept_carried`` hides."""
+    return [name for name, value in values.items() if _secret_text(name, value)]
+
+
+def _secret_text(name: str, value: object) -> bool:
+    return isinstance(value, str) and _CARRIED.search(name) is not None

@@ -84,12 +84,13 @@ class Trace:
                     setattr(kind, name, method)
 
     def _asking(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def ask(asked: Any, query: Any = None, *more: Any, **options: Any) -> Any:
+        def ask(asked: Any, /, *given: Any, **named: Any) -> Any:
             if getattr(self._quiet, "now", False):  # part of a query that is being noted
-                return method(asked, query, *more, **options)
+                return method(asked, *given, **named)
             self._quiet.now = True
             try:
-                found = method(asked, query, *more, **options)
+                found = method(asked, *given, **named)
+                query = given[0] if given else named["pattern" if name in ("re", "re_first") else "query"]
                 number = len(asked.re(query)) if name == "re_first" else _size(found)
             finally:
                 self._quiet.now = False
