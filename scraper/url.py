@@ -171,7 +171,7 @@ def in_domains(host: str, domains: tuple[str, ...]) -> bool:
 
 
 def domain_of(text: str) -> str | None:
-    """A domain as people write it, as `in_domains` wants it: lower case, ASCII, no port; None when it is no host name."""
+    """A domain as people write it, as `in_domains` wants it: lower case, ASCII, no port; None for what is no host."""
     host = text.strip().strip(".")
     url = canonical(f"http://{host}/")
     if url is None or "*" in host or url != f"http://{host_of(url)}/" or not in_domains(host_of(url), (url[7:-1],)):

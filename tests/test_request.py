@@ -114,7 +114,7 @@ def test_method_body_and_names_are_put_into_one_form():
             r"meta\['cookiejar'\] would not be read; write Request\(…, cookiejar='…'\)",
         ),
         ({"meta": {"proxy": "http://h"}}, r"http://example.org/a: meta\['proxy'\] would not .* Request\(…, proxy="),
-        ({"meta": {"dont_retry": True}}, r"meta\['dont_retry'\] would not be read; write Request\(…, retry_attempts=1\)"),
+        ({"meta": {"dont_retry": True}}, r"meta\['dont_retry'\] would .* write Request\(…, retry_attempts=1"),
     ],
 )
 def test_an_argument_of_the_wrong_type_is_refused_where_it_is_given(arguments, says):

@@ -20,7 +20,7 @@ from scraper.cli.single import IgnoreRobots
 from scraper.errors import FetchError, UsageError
 from scraper.offline import fixture as files
 from scraper.offline import recording
-from scraper.offline.checking import Checked, compared, replay_of, spider_of
+from scraper.offline.checking import Checked, check_folder, compared, replay_of, spider_of
 from scraper.offline.fixture import Fixture
 from scraper.offline.sources import asked_for, failed, first
 from scraper.oneoff import OneOff
@@ -99,7 +99,8 @@ def record(
     \b
     Exit codes:
       0   recorded                           2   a mistake in the command
-      1   a page could not be had            3   a callback raised, or differences were not taken over
+      1   a page could not be had            3   a callback raised or gave something else each time, or
+                                               differences were not taken over
     """
     given: dict[str, Any] = options.pairs(setting, "-s")
     if ignore_robots:
@@ -220,7 +221,13 @@ def _tell(fixture: Fixture, root: Path) -> bool:
     if given.error is not None:
         print(f"  the callback raised {given.error}", file=sys.stderr)
         print("  mend the spider, then: scraper record --update --offline", fixture.name, file=sys.stderr)
-    return given.error is None
+        return False
+    checked = check_folder(fixture.folder, root)  # what a check will say, of the files as they are
+    if not checked.ok:
+        print("  gives something else each time, so scraper check fails:", file=sys.stderr)
+        for line in checked.lines():
+            print(f"    {line}", file=sys.stderr)
+    return checked.ok
 
 
 def _remarks(fixture: Fixture) -> Iterator[str]:
