@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from scraper.bodies import FormRequest, JsonRequest
-from scraper.crawl import Crawl, crawl, run, stream
+from scraper.crawl import Crawl
 from scraper.errors import (
     BodyError,
     CallbackError,
@@ -25,6 +25,7 @@ from scraper.errors import (
     StoreLocked,
     UsageError,
 )
+from scraper.front_door import crawl, run, stream
 from scraper.report import CrawlReport
 from scraper.request import Request
 from scraper.response import Response

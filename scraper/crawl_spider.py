@@ -77,7 +77,9 @@ class CrawlSpider(Spider):
                     f"spider {self.name!r} has no method {callback!r} any more", request=response.request
                 )
             result = call(response, **(cb_kwargs or {}))
-        if inspect.isawaitable(result) or isinstance(result, AsyncIterable):
+        keeps = self.process_results
+        waits = inspect.iscoroutinefunction(keeps) or inspect.isasyncgenfunction(keeps)
+        if waits or inspect.isawaitable(result) or isinstance(result, AsyncIterable):
             return self._later(response, result, follow)
         return self._now(response, result, follow)
 

@@ -58,7 +58,8 @@ FLAGS = {
     ),
 }
 
-_SECRET = re.compile("auth|cookie|key|token|secret|session|password", re.IGNORECASE)
+SECRET = re.compile("auth|cookie|key|token|secret|session|password", re.IGNORECASE)
+"""In the name of a header: what it holds only its owner should know."""
 _HIDDEN = "***"
 
 
@@ -314,7 +315,7 @@ def write_curl(
     if set("[]{}") & set(url):
         words.append("--globoff")
     words.append(url if secrets else _masked_url(url))
-    shown = {name: value if secrets or not _SECRET.search(name) else _HIDDEN for name, value in headers.items()}
+    shown = {name: value if secrets or not SECRET.search(name) else _HIDDEN for name, value in headers.items()}
     cookie = "; ".join(f"{name}={value if secrets else _HIDDEN}" for name, value in cookies.items())
     for name in [name for name in shown if name.lower() == "cookie" and cookie]:
         cookie = f"{shown.pop(name)}; {cookie}"

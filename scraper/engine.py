@@ -285,7 +285,7 @@ class Engine:
                 self._state.abandon(number)
                 raise
             except FileError as error:
-                self._workers.ends(number)
+                self._handover.left(number)
                 self.fail(error)
                 await self._store.release([lease])
                 continue

@@ -101,6 +101,8 @@ def Field(
                 f"Field(clean=…) has {each!r:.80}, which is no function; when a field above it has that name, write "
                 "'from scraper import fields' and clean=fields.price"
             )
+        if inspect.iscoroutinefunction(each):
+            raise SpiderError(f"Field(clean=…) has {each.__name__}(), which is async; what has to wait is a step")
     rule = Rule(key, cleaners, tuple(map(takes_page, cleaners)))
     plain: Any = dataclasses.field(
         default=default, default_factory=default_factory, metadata={MARK: rule, "json_schema_extra": rule}

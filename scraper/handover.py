@@ -28,10 +28,10 @@ class Handover:
 
     def checked(self, number: int, outcome: Outcome) -> Outcome:
         """The outcome of a visit that has just ended; it is dead when it left in the state what cannot be kept."""
-        if number not in self._state.inside:
+        if number not in self._state.inside or (isinstance(outcome, Dead) and outcome.traceback is not None):
             return outcome
         try:
-            self._state.ended(number, isinstance(outcome, Dead) and outcome.traceback is not None)
+            self._state.ended()
         except CallbackError as error:
             return self._visitor.broken(outcome.lease, outcome.seen, error)
         return outcome

@@ -29,6 +29,7 @@ Left out on purpose are endings of names that stand in paths as well (``/site/ex
 data that spiders read (json, xml, csv, txt).
 """
 
+_NAME = re.compile(r"\*|[\w:.-]+")
 _CANDIDATE = re.compile(r"[\s,]*([^\s,]\S*)((?:\([^)]*(?:\)|\Z)|[^,(])*)(?:,|\Z)")
 
 
@@ -68,8 +69,12 @@ def domains(given: Any, what: str) -> tuple[str, ...]:
 
 
 def names(given: Any, what: str) -> frozenset[str]:
-    """Names of tags or attributes, in lower case."""
-    return frozenset(each.strip().lower() for each in several(given, what))
+    """Names of tags or attributes, in lower case. Raises SpiderError for what is no name."""
+    found = frozenset(each.strip().lower() for each in several(given, what))
+    for each in found:
+        if not _NAME.fullmatch(each):
+            raise SpiderError(f"{what} of LinkExtractor has {each!r}; give names, one or a list of them, or '*'")
+    return found
 
 
 def endings(given: Any) -> frozenset[str]:

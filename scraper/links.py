@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from scraper.css_query import plan_of
 from scraper.errors import ParseError, RequestError, SpiderError
 from scraper.link import Link
 from scraper.link_words import (
@@ -19,7 +20,6 @@ from scraper.link_words import (
     unknown,
 )
 from scraper.nofollow import rel_says
-from scraper.selector import plan_of
 from scraper.url import canonical, host_of, in_domains
 
 if TYPE_CHECKING:
@@ -181,8 +181,8 @@ class LinkExtractor:
         tree = response.tree
         if self._css:
             met: set[int] = set()
-            for area in tree.css(self._css):
-                for node in area.css(self._query()):
+            for area in response.css(self._css):  # not of the tree: scraper check names a query that matches nothing
+                for node in area.node.css(self._query()) if area.node is not None else ():
                     if node.mem_id not in met:
                         met.add(node.mem_id)
                         yield node.tag or "", node.attributes, node.text
@@ -190,7 +190,8 @@ class LinkExtractor:
             yield from self._xpath_places(response)
         if self._css or self._xpaths:
             return
-        wanted = [nodes for tag in self._tags - self._not_tags if (nodes := tree.tags(tag))] if self._named else None
+        plain = self._named and not any(":" in tag for tag in self._tags)  # in HTML such a one has another name inside
+        wanted = [nodes for tag in self._tags - self._not_tags if (nodes := tree.tags(tag))] if plain else None
         # Of one tag they stand in order already; most pages have no <area>.
         nodes = (wanted[0] if wanted else []) if wanted is not None and len(wanted) < 2 else tree.css(self._query())
         for node in nodes:
@@ -221,8 +222,8 @@ class LinkExtractor:
     def _query(self) -> str:
         """The tags as a selector."""
         if self._named:
-            return ", ".join(sorted(self._tags - self._not_tags)) or ":not(*)"
-        return "*" + "".join(f":not({tag})" for tag in sorted(self._not_tags))
+            return ", ".join(_plain(sorted(self._tags - self._not_tags))) or ":not(*)"
+        return "*" + "".join(f":not({tag})" for tag in _plain(sorted(self._not_tags)))
 
     def _values(self, attributes: Mapping[str, str | None]) -> Iterable[str]:
         if (only := self._only) is not None and not only.endswith("srcset"):
@@ -250,6 +251,11 @@ class LinkExtractor:
         told = {"allow": self._allow, "deny": self._deny}
         words = [f"{name}={[each.pattern for each in given]!r}" for name, given in told.items() if given]
         return f"LinkExtractor({', '.join(words)})"
+
+
+def _plain(tags: list[str]) -> list[str]:
+    """Names as CSS writes them: ``svg:a`` has a colon that begins no pseudo-class."""
+    return [tag.replace(":", "\\:").replace(".", "\\.") for tag in tags]
 
 
 def _css(queries: tuple[str, ...]) -> str:

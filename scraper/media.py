@@ -258,7 +258,7 @@ class Into:
         measure: gives width and height of an image, by its file and its URL; raises FileRefused for what is none.
     """
 
-    __slots__ = ("_measure", "_place", "_root", "_spec", "_url", "kind", "name")
+    __slots__ = ("_measure", "_place", "_root", "_spec", "_url", "_whole", "kind", "name")
 
     def __init__(
         self, root: str | Path, place: str, request: Request, measure: Callable[[Path, str], tuple[int, int]]
@@ -268,6 +268,7 @@ class Into:
         self._place = place
         self._url = request.url
         self._spec = spec_of(request)
+        self._whole = not any(name.lower() == "range" for name in request.headers or ())
         self.kind = ""
         self.name: str | None = None
         """Set once the file has it."""
@@ -277,8 +278,14 @@ class Into:
         """The name that the server gives it."""
         return self._url.partition("?")[0]
 
-    def begins(self, content_type: str | None, head: bytes) -> None:
-        """Look at the header and the first bytes. Raises FileRefused for a type that is not wanted."""
+    def begins(self, headers: Mapping[str, str], head: bytes) -> None:
+        """Look at headers and first bytes. Raises FileRefused for a type that is not wanted, and for a part of a file
+        that was asked for as a whole (RFC 9110, 15.3.7)."""
+        content_type = headers.get("Content-Type")
+        if self._whole and (part := headers.get("Content-Range")) is not None:
+            raise FileRefused(
+                f"{self._url} came in part ({part[:100]}), and all of it was asked for", reason="status 206"
+            )
         self.kind = type_of(content_type, head)
         types = self._spec.get("types")
         if types and not any(fnmatchcase(self.kind, each) for each in types):

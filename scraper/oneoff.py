@@ -16,6 +16,7 @@ from aiohttp.http import HttpVersion
 from msgspec import Struct
 
 from scraper.clock import SystemClock
+from scraper.curl import SECRET
 from scraper.errors import Postponed
 from scraper.log import Logger
 from scraper.parts import Parts, build_parts
@@ -28,7 +29,7 @@ from scraper.session import Answer, SessionPool
 from scraper.settings import Settings
 from scraper.spider import Spider
 from scraper.stores.memory import MemoryStore
-from scraper.url import host_of
+from scraper.url import host_of, shown
 
 log = Logger("scraper.oneoff")
 
@@ -45,6 +46,7 @@ class Exchange(Struct):
 
     ``dns``, ``connect`` and ``tls`` are what a new connection took (0 on one that was kept), ``first_byte`` the time
     from the beginning to the head of the answer, ``total`` to the end of the body (None: not read to its end).
+    Credentials are hidden, in the URL and in ``sent``; cookies are not, for they tell which session it was.
     """
 
     method: str
@@ -85,8 +87,8 @@ class _Telling(SessionPool):
         self.exchanges.append(
             Exchange(
                 method=answer.request_info.method,
-                url=request.url,
-                sent=[(str(name), value) for name, value in answer.request_info.headers.items()],
+                url=shown(request.url),
+                sent=[(str(name), _hidden(name, value)) for name, value in answer.request_info.headers.items()],
                 version=f"{version.major}.{version.minor}",
                 status=answer.status,
                 words=answer.reason or "",
@@ -106,6 +108,14 @@ class _Telling(SessionPool):
     def _paid(self) -> tuple[float, float, float]:
         hosts = self.ledger()
         return sum(host.dns for host in hosts), sum(host.connect for host in hosts), sum(host.tls for host in hosts)
+
+
+def _hidden(name: str, value: str) -> str:
+    """The value of a header as it may be shown: credentials are not for those who look over one's shoulder."""
+    if name.lower() == "cookie" or not SECRET.search(name):
+        return value
+    scheme, space, _ = value.partition(" ")
+    return f"{scheme} ***" if space else "***"
 
 
 def _log_wait(host: str, seconds: float) -> None:

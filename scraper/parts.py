@@ -91,10 +91,10 @@ async def build_parts(
     run: Run,
     fetcher: Fetcher | None = None,
     throttle: Throttle | None = None,
-    pool: type[SessionPool] = SessionPool,
+    pool: type[SessionPool] | None = None,
 ) -> Parts:
     """The parts as the settings ask for them, each with its notes; ``fetcher`` and ``throttle`` of the caller's own
-    take the place of ours. ``pool`` is the kind of session that is made."""
+    take the place of ours. ``pool`` is the kind of session that is made in place of ours."""
     learners: list[Learner] = []
     if throttle is None:
         throttle = own = (AdaptiveThrottle if settings.adaptive else FixedThrottle)(settings)
@@ -104,7 +104,7 @@ async def build_parts(
         fetcher = KeptFetcher(fetcher, settings, store, clock, spider.name)
         return Parts(fetcher, throttle, learners=learners, group=_grouping(settings, throttle, None))
     guard = await _guard(spider, settings, store, run)
-    session = pool(settings, guard=guard)
+    session = (pool or SessionPool)(settings, guard=guard)
     sweep(settings.files)
     jars = Jars(clock, run.id) if settings.cookies else None
     if jars is not None:

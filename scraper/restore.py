@@ -10,6 +10,7 @@ import collections
 import collections.abc as abc
 import dataclasses
 import enum
+import inspect
 import types
 import typing
 from collections.abc import Callable
@@ -116,20 +117,17 @@ def _defaults(kind: Any) -> dict[str, Callable[[], Any]]:
 
 def _model(kind: Any) -> Restore:
     """pydantic reads its own back, without the cleaners of ours: what was stored is clean."""
-    others = {}
-    for name, info in kind.model_fields.items():
-        alias = info.validation_alias if isinstance(info.validation_alias, str) else info.alias
-        if alias and alias != name:
-            others[name] = alias
     computed = set(kind.model_computed_fields)
+    by_name = "by_name" in inspect.signature(kind.model_validate_json).parameters  # since pydantic 2.11
+    either = {"by_alias": True, "by_name": True} if by_name else {}
 
     def restore(data: Any) -> Any:
         if not isinstance(data, dict):
             raise Unfit(f"{shown(data)} is no {kind.__name__}")
-        given = {others.get(name, name): value for name, value in data.items() if name not in computed}
+        given = {name: value for name, value in data.items() if name not in computed}
         token = restoring.set(True)
         try:
-            return kind.model_validate_json(msgspec.json.encode(given))
+            return kind.model_validate_json(msgspec.json.encode(given), **either)
         except ValueError as error:  # its ValidationError is one
             raise Unfit(" ".join(str(error).split())[:500]) from error
         finally:
@@ -179,6 +177,8 @@ def _compiled(hint: Any) -> Restore:
         return _exactly(type(None))
     if not isinstance(plain, type):
         return _same
+    if typing.is_typeddict(plain) or (issubclass(plain, tuple) and hasattr(plain, "_fields")):
+        return _named(plain)
     return _scalar(plain)
 
 
@@ -207,7 +207,7 @@ def _scalar(kind: Any) -> Restore:
                 return msgspec.convert(value, kind)
             if issubclass(kind, PurePath | str | int | float):
                 return kind(value)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise Unfit(f"{shown(value)} is not {name_of(kind)} ({error})") from None
         return value  # of a class that JSON has no word for, or a protocol: as it is stored
 
@@ -224,6 +224,8 @@ def _scalar(kind: Any) -> Restore:
 
 
 def _member(kind: type[enum.Enum], value: Any) -> Any:
+    if issubclass(kind, enum.Flag):  # of several members
+        return kind(value)
     for member in kind:
         if member.value == value or msgspec.to_builtins(member.value) == value:
             return member
@@ -283,6 +285,22 @@ def _container(hint: Any, plain: Any, args: tuple[Any, ...]) -> Restore:
         if not isinstance(value, list):
             raise Unfit(f"{shown(value)} is not {name_of(hint)}")
         return make(map(inner, value))
+
+    return restore
+
+
+def _named(kind: Any) -> Restore:
+    """A TypedDict, which is stored as an object, or a NamedTuple, which is an array."""
+    names = tuple(kind.__annotations__ if typing.is_typeddict(kind) else kind._fields)
+    hints = hints_of(kind, names)
+    each = {name: _lazy(hints.get(name, Any)) for name in names}
+
+    def restore(value: Any) -> Any:
+        if typing.is_typeddict(kind) and isinstance(value, dict):
+            return {name: each[name](one) if name in each else one for name, one in value.items()}
+        if isinstance(value, list) and not typing.is_typeddict(kind) and len(value) == len(names):
+            return kind(*(each[name](one) for name, one in zip(names, value, strict=True)))
+        raise Unfit(f"{shown(value)} is not {name_of(kind)}")
 
     return restore
 

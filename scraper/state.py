@@ -48,8 +48,11 @@ class State:
         self._saved = "{}"
         self._before = "{}"
         self._mixed = False
+        self._loose = False
+        """Whether somebody else than a visit (``start()``, ``open()`` of a step) has asked since the last snapshot."""
         self._spoilt = False
-        self._held: list[tuple[int, Outcome]] = []
+        self._held: dict[int, Outcome] = {}
+        """Of workers whose visit has ended, and that wait."""
         self._released: asyncio.Future[None] | None = None
 
     # -- the spider's side
@@ -57,12 +60,14 @@ class State:
     def touch(self) -> dict[str, Any]:
         """The dict; the visit that asks is committed together with what it does to it."""
         visit = _visit.get()
-        if visit is not None and visit[0] is self and visit[1] not in self.inside and visit[1] in self.visiting:
+        if visit is None or visit[0] is not self or visit[1] not in self.visiting or visit[1] in self._held:
+            self._mixed = self._loose = True  # what it does must not be taken back with a visit
+        elif visit[1] not in self.inside:
             if self.inside:
                 self._mixed = True
             else:
                 self._mixed = False
-                self._before = self._text() if self.seeding else self._saved
+                self._before = self._text() if self.seeding or self._loose else self._saved
             self.inside.add(visit[1])
         return self.values
 
@@ -81,16 +86,13 @@ class State:
 
     # -- the engine's side
 
-    def ended(self, worker: int, failed: bool) -> None:
-        """A visit that touched it has ended; ``failed``: its callback raised, so its changes are taken back, unless
-        others may have built upon them.
+    def failed(self, worker: int) -> None:
+        """Its callback raised: its changes are taken back, unless others may have built upon them."""
+        if worker in self.inside and not self._mixed:
+            self._restore(self._before)
 
-        Raises CallbackError for what cannot be kept; its changes are taken back then.
-        """
-        if failed:
-            if not self._mixed:
-                self._restore(self._before)
-            return
+    def ended(self) -> None:
+        """A visit that touched it has ended. Raises CallbackError for what cannot be kept, which is taken back."""
         try:
             self._text()
         except CallbackError:
@@ -105,7 +107,7 @@ class State:
         self.inside.discard(worker)
         if self._spoilt:  # it is given back, like those that were cut short
             raise asyncio.CancelledError
-        self._held.append((worker, outcome))
+        self._held[worker] = outcome
         if not self.inside:
             self._release(commit)
             return
@@ -126,10 +128,10 @@ class State:
     def abandon(self, worker: int) -> None:
         """The crawl ends in the middle of a visit. If that touched the state, what it did cannot be told from what the
         others did that wait for it, so none of these is committed; they are given back, too."""
-        if worker not in self.inside and all(each[0] != worker for each in self._held):
+        if worker not in self.inside and worker not in self._held:
             return
         self.inside.discard(worker)
-        self._held = [each for each in self._held if each[0] != worker]
+        self._held.pop(worker, None)
         self._spoilt = True
         released, self._released = self._released, None
         if released is not None:  # whoever waits may have been past its own cancellation
@@ -137,7 +139,10 @@ class State:
 
     def note(self) -> Note | None:
         """What is to be kept now; None when that is kept already, or a visit is in the middle. Raises CallbackError."""
-        if self.inside or self._spoilt or (text := self._text()) == self._saved:
+        if self.inside or self._spoilt:
+            return None
+        text, self._loose = self._text(), False
+        if text == self._saved:
             return None
         self._saved = text
         return Note(KIND, "", text, math.inf)
@@ -151,7 +156,7 @@ class State:
             )
 
     def _release(self, commit: Commit) -> None:
-        held, self._held = self._held, []
+        held, self._held = list(self._held.items()), {}
         released, self._released = self._released, None
         commit(held, self.note())
         if released is not None:
@@ -215,6 +220,12 @@ def _comes_back(value: dict[Any, Any]) -> bool:
         return False
 
 
+def take_back() -> None:
+    """What the visit of this task has done to the state so far: the spider's code failed."""
+    if (visit := _visit.get()) is not None:
+        visit[0].failed(visit[1])
+
+
 def state_of(spider: Any) -> State:
     """The State of a spider, made when it is first asked for."""
     found: State | None = spider.__dict__.get(_ATTRIBUTE)
@@ -228,7 +239,7 @@ async def load_state(spider: Any, store: Store, now: float) -> None:
     """The spider's state as its database has it; what ``__init__`` put there stays when that has none."""
     before = state_of(spider)
     state = spider.__dict__[_ATTRIBUTE] = State()
-    state.owner, state.values = before.owner, before.values
+    state.owner, state.values, state._loose = before.owner, before.values, True
     kept = (await store.notes(KIND, now)).get("")
     if kept is not None and kept.value is not None:
         state.load(kept.value)

@@ -6,9 +6,9 @@ would unfold to more pixels than Pillow allows is not unfolded, and whatever els
 
 from __future__ import annotations
 
-import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,6 @@ QUALITY = 85
 DEFAULT_PIXELS = 89_478_485
 """Pillow's own limit, where somebody has taken it away: a quarter of a gigabyte of pixels."""
 
-FLAWS = (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError, OverflowError, IndexError, TypeError)
-"""What Pillow raises for an image that is broken, in one way or another; it is often a plain OSError."""
-
 
 class ImageError(Exception):
     """An image that cannot be read, in words."""
@@ -33,14 +30,11 @@ class ImageError(Exception):
 def measure(path: Path, url: str) -> tuple[int, int]:
     """Width and height in pixels, as it is looked at. Raises FileRefused for what is no image."""
     try:
-        image = _opened(path)
-        with image:
+        with _opened(path) as image, _read():
             width, height = image.size
             turned = image.getexif().get(0x0112) in (5, 6, 7, 8)
     except ImageError as error:
         raise FileRefused(f"{url} is no image that can be read: {error}", reason="no image") from error
-    except FLAWS as error:
-        raise FileRefused(f"{url} is no image that can be read: {_words(error)}", reason="no image") from error
     return (height, width) if turned else (width, height)
 
 
@@ -55,16 +49,14 @@ def make_thumbs(root: Path, path: str, place: str, wanted: Mapping[str, list[int
     pillow, ops = need("PIL.Image", "images", "thumbs"), need("PIL.ImageOps", "images", "thumbs")
     name = Path(path).name.partition(".")[0]
     made: dict[str, dict[str, Any]] = {}
-    try:
-        image = _opened(root / path)
-        with image:
-            image.draft("RGB", (max(box[0] for box in wanted.values()), max(box[1] for box in wanted.values())))
-            plain = _on_white(pillow, ops.exif_transpose(image))
-    except FLAWS as error:
-        raise ImageError(_words(error)) from error
+    with _opened(root / path) as image, _read():
+        image.draft("RGB", (max(box[0] for box in wanted.values()), max(box[1] for box in wanted.values())))
+        ops.exif_transpose(image, in_place=True)
+        plain = _unfolded(image)
     for each, box in wanted.items():
-        small = plain.copy()
-        small.thumbnail((box[0], box[1]))
+        scale = min(1.0, box[0] / plain.width, box[1] / plain.height)
+        size = max(1, round(plain.width * scale)), max(1, round(plain.height * scale))
+        small = _on_white(pillow, plain.resize(size, reducing_gap=2.0))
         out = BytesIO()
         small.save(out, "JPEG", quality=QUALITY)
         at = f"{place}/thumbs/{each}/{name}.jpg"
@@ -92,12 +84,11 @@ def _opened(path: Path) -> Any:
     pillow = need("PIL.Image", "images", "thumbs")
     pillow.init()
     most = pillow.MAX_IMAGE_PIXELS or DEFAULT_PIXELS
-    # The same is said below, and as an error. (Set each time: to set it back is not safe among threads.)
+    # What is wrong is said below, and as an error. (Set each time: to set it back is not safe among threads.)
     warnings.filterwarnings("ignore", category=pillow.DecompressionBombWarning)
-    try:
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    with _read():
         image = pillow.open(path, formats=tuple(FORMATS & pillow.OPEN.keys()))
-    except pillow.DecompressionBombError as error:
-        raise ImageError(_too_many(most)) from error
     width, height = image.size
     if width * height > most:
         image.close()
@@ -105,18 +96,39 @@ def _opened(path: Path) -> Any:
     return image
 
 
+@contextmanager
+def _read() -> Iterator[None]:
+    """Whatever a decoder raises for a stranger's bytes is an ImageError: each has errors of its own."""
+    pillow = need("PIL.Image", "images", "thumbs")
+    try:
+        yield
+    except pillow.DecompressionBombError as error:
+        raise ImageError(_too_many(pillow.MAX_IMAGE_PIXELS or DEFAULT_PIXELS)) from error
+    except Exception as error:
+        raise ImageError(_words(error)) from error
+
+
 def _too_many(most: int) -> str:
     return f"more than the {most:,} pixels that one image may unfold to (a decompression bomb?)"
 
 
+def _unfolded(image: Any) -> Any:
+    """In the form in which it is made smaller: RGB, or RGBA if it is transparent; a copy only where it is neither."""
+    see_through = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+    mode = "RGBA" if see_through else "RGB"
+    if image.mode == mode:
+        image.load()
+        return image
+    return image.convert(mode)
+
+
 def _on_white(pillow: Any, image: Any) -> Any:
     """As JPEG has it: RGB, nothing transparent."""
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = pillow.new("RGBA", image.size, (255, 255, 255, 255))
-        white.alpha_composite(image)
-        image = white
-    return image.convert("RGB")
+    if image.mode == "RGB":
+        return image
+    white = pillow.new("RGBA", image.size, (255, 255, 255, 255))
+    white.alpha_composite(image)
+    return white.convert("RGB")
 
 
 def _words(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from scraper.clock import SystemClock
+from scraper.curl import SECRET
 from scraper.errors import FetchError
 from scraper.oneoff import OneOff
 from scraper.page import Dead, Done, Found, Lease, Outcome, Retry, Run
@@ -24,9 +25,11 @@ from scraper.response import Response
 from scraper.scope import Scope
 from scraper.settings import Settings
 from scraper.spider import Spider
-from scraper.url import host_of
+from scraper.url import host_of, shown
 from scraper.visit import Visitor
 
+OF_OWNER = {"auth", "proxy", "cookies"}
+HIDDEN = "***"
 PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
@@ -126,7 +129,7 @@ async def try_out(
 def _told(request: Request, outcome: Outcome | None) -> Tried:
     found = Found() if outcome is None or isinstance(outcome, Retry) else outcome.found
     told = Tried(
-        url=request.url,
+        url=shown(request.url),
         status=outcome.seen.status if outcome is not None else None,
         callback=str(request.callback or "parse"),
         reason=outcome.reason if outcome is not None else None,
@@ -159,7 +162,16 @@ def _own(trace: str) -> str:
 
 
 def _request(request: Request) -> dict[str, Any]:
-    """A request as it would be stored."""
+    """A request as it would be stored, its credentials hidden."""
     stored = to_json(request)
     more = msgspec.json.decode(stored) if stored else {}
-    return {"url": request.url, "method": request.method, "callback": str(request.callback or "parse"), "more": more}
+    for name, value in more.get("headers", {}).items():
+        more["headers"][name] = HIDDEN if SECRET.search(name) else value
+    for name in OF_OWNER & more.get("options", {}).keys():
+        more["options"][name] = HIDDEN
+    return {
+        "url": shown(request.url),
+        "method": request.method,
+        "callback": str(request.callback or "parse"),
+        "more": more,
+    }

@@ -48,6 +48,10 @@ class Types:
         self._checks = [compiled(checked.get(name, Any), nested) for name in names]
         self.idle = not self._cleaners and all(exact is None for exact, _ in self._checks)
         """Nothing is declared that could be cleaned or checked."""
+        self._alias = {
+            each.name: each.alias for each in getattr(kind, "__attrs_attrs__", ()) if each.init and each.name in names
+        }
+        """attrs: what a field is called where it is given."""
         self._read = attrgetter(*names) if len(names) > 1 else lambda value: [getattr(value, name) for name in names]
         self._good: set[tuple[type, ...]] = set()
 
@@ -77,14 +81,19 @@ class Types:
         """An item of these values, cleaned and converted before the class sees them. Raises Unfit and as ``fit``."""
         values = dict(given)
         if not self.model:
-            for name in values:
-                if name not in self.names:
+            for name, alias in self._alias.items():
+                if alias in values:
+                    values[name] = values.pop(alias)
+            others = {name: each for name, each in values.items() if name not in self.names}
+            for name in others:  # an InitVar, or private
+                if name not in inspect.signature(self.kind).parameters:
                     raise Unfit(f"{name}: {self.kind.__name__} has no such field")
             known: Sequence[Any] = [values.get(name, msgspec.UNSET) for name in self.names]
             if page is not None and self._cleaners:
                 known = self._cleaned(dict(zip(self.names, known, strict=True)), page)
             known = self._checked(known, page)
-            values = {name: each for name, each in zip(self.names, known, strict=True) if each is not msgspec.UNSET}
+            pairs = zip(self.names, known, strict=True)
+            values = {self._alias.get(name, name): each for name, each in pairs if each is not msgspec.UNSET} | others
         try:
             made = self.kind(**values)
         except (DropItem, CallbackError, MissingExtra):

@@ -34,7 +34,10 @@ __all__ = [
 ]
 
 _PUNYCODE = re.compile("xn--", re.IGNORECASE)
-_USERINFO = re.compile(r"(?<![^\s:'\"(<])//(?!\*\*\*@)[^\s/?#\\\"<>]*@")
+_USERINFO = re.compile(
+    r"(?<=:)//(?!\*\*\*@)[^\s/?#\\\"<>]*@"
+    r"|(?<![^\s'\"(<])//(?!\*\*\*@)[^\s/?#\\\"<>(\[]+@"  # without a scheme; //a[@href] and //@href are XPaths
+)
 _STAND_IN = "xn0in0place0of0punycode0"
 _AUTHORITY = re.compile(
     r"[\t\n\f\r ]*(?:https?:)?//(?:[^/?#\\]*@)?"

@@ -29,6 +29,7 @@ from scraper.robots_text import our_token
 from scraper.scope import Scope
 from scraper.settings import Settings
 from scraper.spider import Spider
+from scraper.state import take_back
 from scraper.url import shown
 
 log = Logger("scraper.engine")
@@ -123,12 +124,16 @@ class Visitor:
                     done = await self._read(lease, response, seen)
                     await self._settle()
                     return done
+                except BaseException:  # whatever becomes of the page, and whether it is tried again
+                    take_back()
+                    raise
                 finally:
                     self._reading(worker, 0)
         except FetchError as failure:
             error = failure
         except Postponed:
-            self._free(lease, None, None)
+            if not free:
+                self._free(lease, None, None)
             return None
         except SPIDERS as failure:
             if not free:  # the fetcher broke its word, or we are to stop
@@ -256,6 +261,7 @@ class Visitor:
                     self._settle_files(dead.found, lease.request)
                 await self._settle()
             except SPIDERS as failure:
+                take_back()
                 if self._is_abort(failure):
                     raise
                 return self.broken(lease, seen, failure)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ import trustme
 import uvloop
 from prefork import Forks
 
+from scraper.cli import main
+from scraper.log import configure
 from scraper.testing.bookshop import serve
 
 pytest.register_assert_rewrite("counting", "fetching")  # what they find is told as fully as in a test
@@ -99,6 +103,37 @@ def cli(forks: Forks, tmp_path: Path) -> Cli:
         return forks.run([*map(str, arguments)], tmp_path, environment(**variables))
 
     return run
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    """As ``cli``, in this very process: for commands that are no crawl, in tests to which a process is not the point.
+    Also from a thread, beside a server in the loop of the test, though never two at once."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    known = {*sys.modules}
+
+    def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        given = [*map(str, arguments)]
+        code, streams = 0, [TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(streams[0]), redirect_stderr(streams[1]):
+            for name in [*os.environ]:
+                if name.startswith("SCRAPER_"):
+                    patch.delenv(name)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["scraper", *given])
+            try:
+                main()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        configure()  # what is logged from now on does not go to this stderr
+        return subprocess.CompletedProcess(given, code, *(each.buffer.getvalue().decode() for each in streams))
+
+    yield run
+    for name in {*sys.modules} - known:  # a spider of the scratch folder
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 FRONT = """

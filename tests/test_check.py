@@ -1,5 +1,6 @@
 """scraper check and scraper record --update: fixtures tell what has changed, and where."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -8,7 +9,9 @@ from unittest.mock import ANY
 import pytest
 from conftest import ROOT
 from recorded import BOOK, Shop, here, read, run, shop, site
+from typer.testing import CliRunner
 
+from scraper.cli import app
 from scraper.offline.checking import check_folder
 from scraper.testing import LocalSite
 
@@ -21,6 +24,8 @@ async def test_a_recorded_page_is_checked_without_the_site(shop: Shop, site: Loc
     assert await run("check") == (0, "ok     shop/book-1\nok     shop/index\n2 fixtures, all as recorded\n")
     assert await run("check", "shop", "index") == (0, "ok     shop/index\n1 fixture, all as recorded\n")
     assert (await run("check", "shop/indx"))[0] == 2
+    code, said = await run("check", "shop/index", "-s", "max_url_length=5")
+    assert (code, "length: expected no such field, got 3" in said) == (3, True)
     assert site.log == []
 
 
@@ -58,6 +63,15 @@ async def test_a_selector_that_moved_in_the_page_is_named_before_anything_is_rep
     assert (await run("record", "--update", "--yes"))[0] == 0
     assert "cost" in (tmp_path / "fixtures/shop/book-1/page.html").read_text()
     assert (await run("check"))[0] == 0
+
+
+async def test_many_that_are_gone_do_not_hide_the_query(shop: Shop, site: LocalSite) -> None:
+    site.pages["/"] = "".join(f"<a class=book href=/book/{number}>" for number in range(9))
+    await run("record", "shop", site.url("/"))
+    shop(("a.book", "a.buch"))
+    code, said = await run("check")
+    assert (code, said.count("/book/")) == (3, 5)
+    assert re.search(r"and 4 more of these \(request: not any more\)\n.*\n *css\('a.buch'\) at shop\.py", said)
 
 
 async def test_a_change_that_is_meant_is_taken_over_without_the_site(
@@ -148,6 +162,14 @@ async def test_what_is_wrong_with_a_fixture_is_said(
         checked = check_folder(index, tmp_path / "fixtures")
         assert words in str(checked.flaw), checked
     (index / "fixture.json").write_text(good)
+    shop(("self.password = password", "self.password = 1 / 0"))
+    flaw = check_folder(index, tmp_path / "fixtures").flaw
+    assert flaw is not None and re.search(r"cannot be made: ZeroDiv.*\n  at shop\.py:\d+ in __init__: .* = 1 / 0", flaw)
+    opening = "class Wrong:\n    __call__ = print\n    def open(self, run):\n        raise OSError('shut')\n\n"
+    shop(("class Shop(Spider):", f"{opening}class Shop(Spider):\n    steps = [Wrong]"))
+    code, said = await run("check")
+    assert (code, said.count("open() of step Wrong raised OSError: shut")) == (3, 2)
+    shop()
     (index / "page.html").unlink()
     code, said = await run("check")
     assert (code, "page.html cannot be read" in said, "ok     shop/book-1" in said) == (3, True, True)
@@ -156,9 +178,9 @@ async def test_what_is_wrong_with_a_fixture_is_said(
 
 async def test_check_is_for_programs_too(shop: Shop, site: LocalSite) -> None:
     await run("record", "shop", site.url("/book/1"), "-c", "parse_book")
-    shop(("p.price::text", "p.prize::text"))
-    code, said = await run("check", "--json")
-    found = json.loads(said)
+    shop(("p.price::text", "p.prize::text"), ("page = response", "print('loud')\n        page = response"))
+    done = await asyncio.to_thread(CliRunner().invoke, app("check", "check"), ["check", "--json"])
+    code, found = done.exit_code, json.loads(done.stdout)
     assert (code, found["fixture"], found["ok"]) == (3, "shop/book-1", False)
     [difference] = found["differences"]
     assert difference == {"what": "book 1", "field": "price", "expected": '"4.20"', "got": "None"}

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("spiders")
         (["crawl", "books", "-s", "concurency=1"], ["concurency", "did you mean 'concurrency'"]),
         (["crawl", "books", "-s", "DOWNLOAD_DELAY=1"], ["here it is called 'delay'"]),
         (["crawl", "books", "-s", "concurrency=none"], ["concurrency", "none"]),
-        (["crawl", "books", "-o", "books.xml"], [".jsonl, .csv or .json"]),
+        (["crawl", "books", "-o", "books.xls"], ["books.xls", ".jsonl", ".xml"]),
         (["crawl", "books", "-o", "nowhere/books.csv"], ["there is no folder"]),
         (["crawl", "books", "--log-format", "xml"], ["log_format"]),
         (["crawl", "books", "--limit-pages", "0"], ["--limit-pages"]),

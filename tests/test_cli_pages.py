@@ -32,14 +32,14 @@ class Plain(Spider):
 # scraper fetch
 
 
-async def test_fetch_shows_hops_headers_and_the_kept_connection(cli: Cli) -> None:
+async def test_fetch_shows_hops_headers_and_the_kept_connection(here: Cli) -> None:
     def login(request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": "/in", "Set-Cookie": "session=7; Path=/"})
 
     pages = {"/login": login, "/in": lambda request: web.Response(text=request.headers.get("Cookie", "none"))}
     async with LocalSite(pages) as site:
         done = await asyncio.to_thread(
-            cli, "fetch", site.url("/login"), "-n", 2, "-H", "X-One: 1", "-s", "auth=me:secret"
+            here, "fetch", site.url("/login"), "-n", 2, "-H", "X-One: 1", "-s", "auth=me:secret"
         )
         assert (done.returncode, done.stdout) == (0, "session=7")
         lines = done.stderr.splitlines()
@@ -63,12 +63,12 @@ async def test_fetch_shows_hops_headers_and_the_kept_connection(cli: Cli) -> Non
         assert sum("on a kept connection" in line for line in lines) == 4
         assert sum("on a new connection" in line for line in lines) == 1
         assert site.requests["/robots.txt"] == 1
-        done = await asyncio.to_thread(cli, "fetch", site.url("/login"), "--no-follow", "--headers")
+        done = await asyncio.to_thread(here, "fetch", site.url("/login"), "--no-follow", "--headers")
         assert "> GET /in HTTP/1.1" not in done.stderr
         assert "< HTTP/1.1 302 Found" in done.stderr
 
 
-async def test_fetch_as_json_and_what_its_exit_code_says(cli: Cli, tmp_path: Path) -> None:
+async def test_fetch_as_json_and_what_its_exit_code_says(here: Cli, tmp_path: Path) -> None:
     robots = "User-agent: *\nAllow: /private/open\nDisallow: /private/\n"
     pages = {
         "/robots.txt": robots,
@@ -79,7 +79,7 @@ async def test_fetch_as_json_and_what_its_exit_code_says(cli: Cli, tmp_path: Pat
     async with LocalSite(pages) as site:
 
         async def fetched(*arguments: object) -> "subprocess.CompletedProcess[str]":
-            return await asyncio.to_thread(cli, "fetch", *arguments)
+            return await asyncio.to_thread(here, "fetch", *arguments)
 
         done = await fetched(site.url("/private/open"), "--json", "-o", "page.html")
         report = json.loads(done.stdout)
@@ -129,7 +129,7 @@ async def test_a_crawl_delay_holds_between_two_requests() -> None:
 # scraper view
 
 
-def test_view_stops_scripts_and_keeps_links(cli: Cli, tmp_path: Path) -> None:
+def test_view_stops_scripts_and_keeps_links(here: Cli, tmp_path: Path) -> None:
     page = Response(
         "https://example.org/a/b", headers={"Content-Type": "text/html; charset=latin-1"}, body=PAGE.encode()
     )
@@ -140,12 +140,12 @@ def test_view_stops_scripts_and_keeps_links(cli: Cli, tmp_path: Path) -> None:
     based = Response(page.url, body=b"<base href='/x/'><p>")
     assert prepared(based).count(b"<base") == 1
     (tmp_path / "page.html").write_text(PAGE)
-    done = cli("view", "page.html", "--url", "https://example.org/", "--no-browser")
+    done = here("view", "page.html", "--url", "https://example.org/", "--no-browser")
     assert done.returncode == 0, done.stderr
     shown = Path(done.stdout.strip())
     assert b'<base href="https://example.org/">' in shown.read_bytes()
     shown.unlink()
-    done = cli("view", "page.html", BROWSER="false")
+    done = here("view", "page.html", BROWSER="false")
     assert (done.returncode, "no browser" in done.stderr) == (0, True)
     Path(done.stdout.strip()).unlink()
 
@@ -212,9 +212,9 @@ def test_the_shell_keeps_one_session(bookshop_url: str, capsys: pytest.CaptureFi
     ],
     ids=["expression", "statements", "spider", "none", "raises", "syntax", "selector", "refused"],
 )
-def test_code_for_the_shell(cli: Cli, tmp_path: Path, code: str, status: int, out: str) -> None:
+def test_code_for_the_shell(here: Cli, tmp_path: Path, code: str, status: int, out: str) -> None:
     (tmp_path / "page.html").write_text(PAGE)
-    done = cli("shell", "page.html", "--url", "https://example.org/p", "-c", code)
+    done = here("shell", "page.html", "--url", "https://example.org/p", "-c", code)
     assert (done.returncode, done.stdout) == (status, out), done.stderr
     if status:
         assert "cli/shell.py" not in done.stderr  # no frame of ours
@@ -264,13 +264,13 @@ class Tried(Spider):
 """
 
 
-async def test_parse_shows_all_that_a_callback_gives(cli: Cli, tmp_path: Path) -> None:
+async def test_parse_shows_all_that_a_callback_gives(here: Cli, tmp_path: Path) -> None:
     (tmp_path / "spiders").mkdir()
     (tmp_path / "spiders" / "tried.py").write_text(TRIED)
     async with LocalSite({"/": "<p>", "/next": "<p>", "/old": (302, "", {"Location": "/"})}) as site:
 
         async def parsed(*arguments: object) -> "subprocess.CompletedProcess[str]":
-            return await asyncio.to_thread(cli, "parse", *arguments)
+            return await asyncio.to_thread(here, "parse", *arguments)
 
         done = await parsed(site.url(), "--json", "--cb-kwargs", '{"least": 1}', "--meta", '{"page": 7}')
         assert done.returncode == 0, done.stderr
@@ -298,12 +298,12 @@ async def test_parse_shows_all_that_a_callback_gives(cli: Cli, tmp_path: Path) -
         assert not (tmp_path / "data").exists()
 
 
-def test_parse_reads_a_file_and_a_feed_without_the_network(cli: Cli, tmp_path: Path) -> None:
+def test_parse_reads_a_file_and_a_feed_without_the_network(here: Cli, tmp_path: Path) -> None:
     (tmp_path / "spiders").mkdir()
     spider = "from scraper import FeedSpider\nclass News(FeedSpider):\n    start_urls = ['https://example.org/feed']\n"
     (tmp_path / "spiders" / "news.py").write_text(spider)
     (tmp_path / "feed.xml").write_text("<rss version='2.0'><channel><item><title>One</title></item></channel></rss>")
-    done = cli("parse", "feed.xml", "--url", "https://example.org/feed", "--json")  # found by its host
+    done = here("parse", "feed.xml", "--url", "https://example.org/feed", "--json")  # found by its host
     assert done.returncode == 0, done.stderr
     page = json.loads(done.stdout)
     assert page["callback"] == "parse_feed"  # as the spider itself would read it
@@ -326,8 +326,8 @@ def test_parse_reads_a_file_and_a_feed_without_the_network(cli: Cli, tmp_path: P
     ],
     ids=lambda value: "-".join(value[:2]) if value[0] in ("parse", "fetch", "view", "shell") else "",
 )
-def test_mistakes_are_explained(cli: Cli, spiders: Path, arguments: list[str], words: list[str]) -> None:
-    done = cli(*arguments)
+def test_mistakes_are_explained(here: Cli, spiders: Path, arguments: list[str], words: list[str]) -> None:
+    done = here(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
     for word in words:

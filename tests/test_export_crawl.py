@@ -21,6 +21,7 @@ from exporting import cells
 import scraper
 from scraper import Crawl, Spider
 from scraper.errors import ExportError, OutputError, SpiderError, UsageError
+from scraper.exports import spool
 from scraper.exports.source import Source
 from scraper.ports import StoredItem
 from scraper.settings import load
@@ -207,7 +208,7 @@ async def test_the_loop_lives_while_files_are_written_and_an_abort_ends_them(
         ({"a.csv": ["a"]}, SpiderError, "make it a dict of options"),
         ({"a.csv": {"new": "yes"}}, SpiderError, "Expected `bool`"),
         ({"a.json": {"excel": True}}, OutputError, "excel is for CSV, and a.json is json"),
-        (["a.csv", "./a.csv", "a.csv"], OutputError, "a.csv is asked for twice"),
+        (["a.csv", "./a.csv"], OutputError, "a.csv is asked for twice"),
         (["data/shop.db"], OutputError, "it is the very database that is read"),
         (["data/{spider}.db"], OutputError, "it is the very database that is read"),
     ],
@@ -256,6 +257,16 @@ async def test_items_of_any_store_are_as_those_of_ours(tmp_path: Path) -> None:
     for form in forms:
         assert (tmp_path / f"port.{form}").read_bytes() == (tmp_path / f"file.{form}").read_bytes()
     assert b"1180591620717411303424" in (tmp_path / "port.csv").read_bytes()
+
+
+async def test_no_room_for_the_items_of_another_store_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "TABLES", "pragma page_size = 512; pragma max_page_count = 9;" + spool.TABLES)
+    async with LocalSite(PAGES | {"/1": f"<p>{'x' * 50_000}</p>"}) as site:
+        with pytest.raises(ExportError, match=r"cannot gather the items in .* is full; TMPDIR says where"):
+            await crawl(site, store=MemoryStore(), output=tmp_path / "a.csv")
+    assert os.listdir(tmp_path) == []
 
 
 IMPORTED = """

@@ -2,8 +2,11 @@
 
 import fcntl
 import os
+import re
+import resource
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,7 +85,9 @@ def test_the_file_of_before_stays_until_the_new_one_is_whole(
             yield row
 
     monkeypatch.setattr(Source, "rows", rows)
-    assert export(db, file).code == 0
+    with file.open() as reader:
+        assert export(db, file).code == 0
+        assert reader.read() == "before"  # who reads it meanwhile reads it to its end
     assert seen
     assert all(seen)
     assert os.listdir(file.parent) == [file.name]
@@ -206,38 +211,31 @@ def test_a_name_too_long_and_a_full_disk_are_told_in_a_sentence(db: Path, tmp_pa
     assert os.listdir(tmp_path / "out") == []
 
 
-def beside() -> dict[str, str]:
-    """An environment in which a program of its own finds what stands beside this file."""
-    ours = environment()
-    return ours | {"PYTHONPATH": os.pathsep.join((ours["PYTHONPATH"], str(Path(__file__).parent)))}
-
-
-LIMITED = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-import signal
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from exporting import export
-for name in sys.argv[2:]:
-    print(export(sys.argv[1], name))
-"""
-
-
-def test_a_disk_that_fills_up_half_way_leaves_no_part(db: Path, tmp_path: Path) -> None:
-    folder = out(tmp_path)
-    names = [f"a.{form}" for form in ("jsonl", "csv", "xml", "sqlite")]
+def test_a_disk_that_fills_up_half_way_leaves_no_part(tmp_path: Path) -> None:
+    db, folder = books(tmp_path / "x.db", *[{"title": "x" * 1000}] * 200), out(tmp_path)
     (folder / "a.csv").write_text("before")
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, db, *names],
-        cwd=folder,
-        env=beside(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.count("Ended(code=4") == len(names), done.stdout + done.stderr
-    assert done.stdout.count("File too large") + done.stdout.count("disk I/O error") >= len(names) - 1, done.stdout
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        ended = {form: export(db, folder / f"a.{form}") for form in ("jsonl", "csv", "xml", "sqlite")}
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    for form, done in ended.items():
+        assert done.code == 4, form
+        assert re.search("File too large|disk I/O error|is full", done.err), done.err
+        assert "the items are safe in the database" in done.err
     assert os.listdir(folder) == ["a.csv"]
     assert (folder / "a.csv").read_text() == "before"
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_is(
+    db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, kept = out(tmp_path) / "a.csv", []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (fsync(fd), kept.append((os.fstat(fd).st_size, file.exists()))))
+    assert export(db, file).code == 0
+    assert kept == [(file.stat().st_size, False)]
 
 
 def test_what_a_killed_export_left_is_written_over(db: Path, tmp_path: Path) -> None:
@@ -247,6 +245,28 @@ def test_what_a_killed_export_left_is_written_over(db: Path, tmp_path: Path) -> 
     assert export(db, file).code == 0
     assert os.listdir(file.parent) == ["a.csv"]
     assert len(cells(file)) == 1001
+
+
+def test_who_may_read_the_file_of_before_may_read_the_new_one(db: Path, tmp_path: Path) -> None:
+    file = out(tmp_path) / "a.csv"
+    umask = os.umask(0o022)
+    try:
+        assert export(db, file).code == 0
+        assert stat.S_IMODE(file.stat().st_mode) == 0o644
+        file.chmod(0o600)
+        assert export(db, file).code == 0
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_link_that_somebody_put_beside_is_not_followed(db: Path, tmp_path: Path) -> None:
+    file = out(tmp_path) / "a.csv"
+    (tmp_path / "mine").write_text("precious")
+    file.with_name(".a.csv.part").symlink_to(tmp_path / "mine")
+    done = export(db, file)
+    assert (done.code, "symbolic links" in done.err) == (4, True)
+    assert (tmp_path / "mine").read_text() == "precious"
 
 
 def test_two_exports_do_not_write_one_file(db: Path, tmp_path: Path) -> None:
@@ -298,9 +318,10 @@ def test_a_crawl_may_write_while_rows_are_read(db: Path, tmp_path: Path, monkeyp
 
 
 KILLED = """
-import os, signal, sys
-from exporting import export
-from scraper.exports.source import Source
+import os, signal, sqlite3, sys
+from scraper.exports.source import Look, Source, Span
+from scraper.exports.target import target_of
+from scraper.exports.write import write
 
 whole = Source.rows
 
@@ -311,14 +332,14 @@ def rows(self, survey=False):
         yield row
 
 Source.rows = rows
-export(sys.argv[1], sys.argv[2])
+write(Source(sqlite3.connect(sys.argv[1]), Span(), Look()), target_of(sys.argv[2]), Look(), {})
 """
 
 
 def test_a_kill_leaves_the_file_of_before(db: Path, tmp_path: Path) -> None:
     file = out(tmp_path) / "a.csv"
     file.write_text("before")
-    done = subprocess.run([sys.executable, "-c", KILLED, db, file], env=beside())
+    done = subprocess.run([sys.executable, "-c", KILLED, db, file], env=environment())
     assert done.returncode == -signal.SIGKILL
     assert file.read_text() == "before"
     assert sorted(os.listdir(file.parent)) == [".a.csv.part", "a.csv"]

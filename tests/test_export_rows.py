@@ -66,6 +66,8 @@ def test_a_date_without_a_zone_is_local(three_runs: Path, monkeypatch: pytest.Mo
         (("--fields", ","), "--fields names no field"),
         (("--kind", "boo"), "there is no kind 'boo'; did you mean 'book'?"),
         (("--run", 4), "has no run 4; it has 1 to 1"),
+        (("--run", 0), "has no run 0; it has 1 to 1"),
+        (("--since", 0), "has no run 0; it has 1 to 1"),
         (("--run", "x"), "--run 'x' is no run"),
         (("--since", 4), "has no run 4; it has 1 to 1"),
         (("--since", "tomorrow"), "--since 'tomorrow' is no run and no date"),
@@ -140,4 +142,4 @@ def test_several_files_are_of_one_moment_and_a_file_is_given_once(tmp_path: Path
     assert export(db, tmp_path / "a.csv", tmp_path / "a.jsonl").code == 0
     assert (tmp_path / "a.csv").is_file()
     assert (tmp_path / "a.jsonl").is_file()
-    assert export(db, tmp_path / "a.csv", tmp_path / "a.csv").code == 2
+    assert export(db, tmp_path / "a.csv", f"{tmp_path}/./a.csv") == (2, b"", "Error: a file is given twice")

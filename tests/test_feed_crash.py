@@ -34,7 +34,6 @@ class Feeder(CSVSpider):
             yield {"id": int(row["id"]), "tenth": True}
 """
 LIVES = (
-    ("--die", "before:commit:3"),
     (),  # dies within the eighth part, at row 777
     ("--die", "after:commit:1"),
 )

@@ -1,5 +1,6 @@
 """Entries of feeds: every format in one form."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -109,6 +110,13 @@ def test_json_feed() -> None:
     )
     assert (two.content, two.link) == ("x", None)
     assert one.raw["title"] == "One"
+
+
+def test_a_json_feed_of_odd_shapes_costs_no_entry() -> None:
+    odd = ({"id": 1, name: value} for name in ("authors", "author", "tags", "attachments") for value in (5, "ab", None))
+    found = entries(json.dumps({"items": [*odd, "no object"]}))
+    assert len(found) == 12
+    assert all((each.id, each.author, each.categories, each.enclosures) == ("1", None, [], []) for each in found)
 
 
 def test_an_entry_is_an_item_with_a_key() -> None:

@@ -203,6 +203,7 @@ BOUNDS: dict[str, tuple[Any, str]] = {
     "one comment": (("<r><!--", "x" * 100_000), "a tag or comment of more than 300,000"),
     "one row": (("<r><item>", "text " * 10_000), "a row of more than 200,000"),
     "elements of a row": (("<r><item>", "<a/>" * 1000), "a row of more than 5,000 elements"),
+    "prefixes": (("<r " + " ".join(f"xmlns:p{n}='u'" for n in range(200)) + ">",), "more than 100 prefixes"),
     "names": (("<r>", *[f"<n{n}/>" for n in range(2000)]), "more than 1,000 different names"),
 }
 
@@ -211,7 +212,7 @@ BOUNDS: dict[str, tuple[Any, str]] = {
 def test_what_would_grow_without_end_is_an_error(
     pieces: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"TOKEN": 300_000, "ROW": 200_000, "INSIDE": 5_000, "NAMES": 1_000}.items():
+    for name, value in {"TOKEN": 300_000, "ROW": 200_000, "INSIDE": 5_000, "NAMES": 1_000, "PREFIXES": 100}.items():
         monkeypatch.setattr(markup, f"MOST_{name}", value)
 
     def endless() -> Iterator[bytes]:
@@ -334,8 +335,9 @@ def test_a_value_may_be_cut_anywhere(size: int, monkeypatch: pytest.MonkeyPatch)
         ('{"a": {"b": 1}}', "a.b", "no array at 'a.b'", []),
         ('{"a": 1', "b", "it ends within an object", []),
         ("[" * 100_000, "", "nested too deeply", []),
+        ("[1, " + "9" * 5000 + ", 3]", "", "4300 digits", [1]),
     ],
-    ids=["cut", "comma", "bad", "no-key", "no-array", "open", "deep"],
+    ids=["cut", "comma", "bad", "no-key", "no-array", "open", "deep", "digits"],
 )
 def test_what_is_no_json_is_an_error_after_what_was_whole(text: str, path: str, words: str, whole: list[int]) -> None:
     rows, error = whole_then(read_values(of(text), path))

@@ -170,6 +170,11 @@ def test_a_cleaner_with_a_second_parameter_is_given_the_page() -> None:
 
 
 def test_what_is_no_function_is_told_where_it_is_written() -> None:
+    async def waits(value: str) -> str:
+        return value
+
+    with pytest.raises(SpiderError, match=r"waits\(\), which is async; what has to wait is a step"):
+        Field(clean=waits)
     for wrong in ("strip", [fields.strip, 5], Field()):
         with pytest.raises((SpiderError, TypeError), match=r"no function|not iterable"):
             Field(clean=wrong)

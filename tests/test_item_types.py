@@ -6,7 +6,7 @@ import enum
 import pathlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import InitVar, dataclass, field, make_dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NewType
 
@@ -259,6 +259,27 @@ def test_what_a_class_refuses_is_a_reject_when_it_is_built() -> None:
     assert "missing 1 required" in to_item(spider.build(Strict), page=PAGE).reason
     with pytest.raises(CallbackError, match="no class of items"):
         to_item(spider.build(Colour, n=1), page=PAGE)
+
+
+def test_build_takes_what_the_constructor_takes() -> None:
+    @dataclass
+    class Scaled:
+        n: int
+        factor: InitVar[int] = 1
+
+        def __post_init__(self, factor: int) -> None:
+            self.n *= factor
+
+    @attrs.define
+    class Named:
+        n: Annotated[int, Field(clean=fields.number)] = attrs.field(alias="N")
+        _hidden: int = 0
+
+    spider = type("Any", (Spider,), {})()
+    assert to_item(spider.build(Scaled, n="2", factor=3), page=PAGE).value == Scaled(2, 3)
+    for values in ({"N": "1,234"}, {"n": "1,234"}):
+        assert to_item(spider.build(Named, **values, hidden=5), page=PAGE).value == Named(1234, hidden=5)
+    assert "other: Scaled has no such field" in to_item(spider.build(Scaled, n=1, other=2), page=PAGE).reason
 
 
 def test_a_field_where_it_would_not_be_seen_is_an_error() -> None:

@@ -263,6 +263,19 @@ def test_links_can_be_followed() -> None:
 # mistakes
 
 
+def test_a_name_with_a_colon_is_a_name() -> None:
+    body = b"<p><svg:a href=x>1</svg:a><a href=y>2</a></p>"
+    response = Response("http://h.test/", headers={"Content-Type": "text/html"}, body=body)
+    for arguments, urls in (
+        ({"tags": "svg:a"}, "x"),
+        ({"tags": ("svg:a", "a")}, "xy"),
+        ({"tags": "*", "deny_tags": "svg:a"}, "y"),
+        ({"tags": "svg:a", "restrict_css": "p"}, "x"),
+    ):
+        found = LinkExtractor(**arguments).extract_links(response)
+        assert [link.url for link in found] == [f"http://h.test/{url}" for url in urls], arguments
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -279,6 +292,8 @@ def test_links_can_be_followed() -> None:
         ({"allow_domains": "http://e.org/"}, "allow_domains of LinkExtractor has 'http://e.org/'; give host names"),
         ({"deny_domains": ["*.e.org"]}, "deny_domains of LinkExtractor has"),
         ({"tags": ()}, "no tags or no attrs"),
+        ({"tags": "a area"}, "tags of LinkExtractor has 'a area'; give names"),
+        ({"deny_attrs": ["a["]}, r"deny_attrs of LinkExtractor has 'a\['; give names"),
         ({"process_value": "x"}, "process_value of LinkExtractor is a function"),
     ],
 )

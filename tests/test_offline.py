@@ -10,12 +10,20 @@ from typing import Any
 import aiohttp
 import pytest
 
+from scraper.offline.checking import Checked
 from scraper.offline.differences import Difference, differences
 from scraper.offline.fixture import name_for
 from scraper.offline.given import Given, GivenItem, GivenReject, GivenRequest, bare, dumps
 from scraper.offline.network import NetworkForbidden, forbidden
-from scraper.offline.secrets import kept_answer_headers, kept_body, kept_headers
-from scraper.offline.suspects import fields_of, suspects
+from scraper.offline.secrets import (
+    is_secret,
+    kept_answer_headers,
+    kept_body,
+    kept_carried,
+    kept_headers,
+    kept_url,
+)
+from scraper.offline.suspects import Suspect, fields_of, suspects
 from scraper.offline.trace import Query, Spot, Trace
 from scraper.response import Response
 
@@ -39,6 +47,13 @@ def test_equal_things_do_not_differ() -> None:
 def test_an_item_with_a_key_is_compared_wherever_it_stands() -> None:
     before, after = given(book("1", price=1), book("2", price=2)), given(book("2", price=3), book("1", price=1))
     assert differences(before, after) == [Difference("book 2", "price", "2", "3")]
+
+
+def test_items_of_one_key_are_compared_by_their_place() -> None:
+    twice = given(book("1", n=1), book("1", n=2))
+    assert differences(twice, twice) == []
+    assert differences(twice, given(book("1", n=1), book("1", n=3))) == [Difference("book 1 2", "n", "2", "3")]
+    assert differences(twice, given(book("1", n=1))) == [Difference("book 1 2", None, '{"n": 2}', None)]
 
 
 def test_an_item_without_a_key_that_is_missing_does_not_shift_the_others() -> None:
@@ -120,6 +135,24 @@ def test_headers_that_are_secret_or_of_the_moment_are_left_out() -> None:
     assert kept_headers({"Authorization": "x", "Cookie": "x", "X-API-Key": "x", "Accept": "a/b"}) == {"Accept": "a/b"}
 
 
+def test_only_names_of_secrets_make_a_secret() -> None:
+    names = ("author", "authors", "Authorization", "oauth", "X-Authorisation", "keyword", "api-key")
+    assert [name for name in names if is_secret(name)] == ["Authorization", "oauth", "X-Authorisation", "api-key"]
+
+
+def test_secrets_in_urls_and_in_what_a_request_carries_are_replaced() -> None:
+    assert kept_url("http://me:x@a.test/p?api_key=x&page=2&access_token=y#z") == (
+        "http://a.test/p?api_key=***&page=2&access_token=***#z"
+    )
+    assert kept_url("http://a.test/?page_token=2&q=") == "http://a.test/?page_token=2&q="
+    assert kept_carried({"password": "x", "passwords": 2, "token": "2", "pair": (1, 2)}) == {
+        "password": "***",
+        "passwords": 2,
+        "token": "2",
+        "pair": [1, 2],
+    }
+
+
 def test_passwords_in_bodies_are_replaced_and_the_rest_can_be_read() -> None:
     assert kept_body(b"user=me&password=x&csrf=1") == ("user=me&password=***&csrf=1", ["password"])
     assert kept_body(b'{"user":"me","api_key":"x"}') == ('{"user":"me","api_key":"***"}', ["api_key"])
@@ -163,6 +196,7 @@ def test_queries_are_noted_with_the_chain_that_leads_to_them() -> None:
         page.css("li")[0].css("b")
         page.css("p.price").re_first(r"[\d.]+")
         page.css("p.none").re_first(r"\d")
+        page.css(query="i").re(pattern="x")
         assert len(list(page.follow_all("a"))) == 2
 
     assert asked(ask) == {
@@ -173,6 +207,8 @@ def test_queries_are_noted_with_the_chain_that_leads_to_them() -> None:
         "css('p.price').re_first('[\\d.]+')": (1, 1),
         "css('p.none')": (0, 1),
         "css('p.none').re_first('\\d')": (0, 1),
+        "css('i')": (0, 1),
+        "css('i').re('x')": (0, 1),
         "css('a')": (2, 1),
     }
 
@@ -249,6 +285,27 @@ def test_a_query_that_was_rewritten_is_told() -> None:
         "css('p.price') matched 1 when recorded, is not asked now",
     ]
     assert suspects([Query("css('p')", 0)], [Query("css('p')", 0)], {}) == []
+
+
+def test_what_follows_from_something_else_is_not_told() -> None:
+    less_often = [Query("css('p')", 20, asked=20)], [Query("css('p')", 10, asked=10)]
+    assert suspects(*less_often, {}) == []
+    assert [str(each) for each in suspects([Query("css('p')", 1)], [], {})] == [
+        "css('p') matched 1 when recorded, is not asked now"
+    ]
+    assert suspects([Query("css('p')", 1)], [], {}, raised=True) == []
+
+
+def test_a_query_that_still_matches_is_told_at_the_end_and_not_beside_the_field() -> None:
+    words = " matched 3 when recorded, 2 now"
+    checked = Checked("shop/book", differences=[Difference("book", "price", "1", "2")])
+    checked.suspects = [Suspect("css('p')", words, False, ["price"])]
+    assert list(checked.lines()) == [
+        "book",
+        "  price: expected 1, got 2",
+        "queries that match otherwise than when it was recorded",
+        f"  css('p'){words}  (price)",
+    ]
 
 
 # the network

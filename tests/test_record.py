@@ -1,11 +1,16 @@
 """scraper record: pages become fixtures, and what is secret does not."""
 
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
-from recorded import BOOK, Shop, forget, here, read, run, shop, site
+import pytest
+from conftest import ROOT
+from recorded import BOOK, LIST, Shop, forget, here, read, run, shop, site
 
+from scraper.offline import recording
+from scraper.offline.sources import failed
 from scraper.testing import LocalSite
 
 __all__ = ["here", "shop", "site"]
@@ -62,10 +67,11 @@ async def test_what_is_secret_is_not_written(shop: Shop, site: LocalSite, tmp_pa
         said_by_site.append(f"{request.headers['Authorization']} {request.cookies['id']} {await request.text()}")
         return 200, "thanks", {"Set-Cookie": "s=geheim1", "Content-Type": "text/plain", "X-Total": "7"}
 
-    site.pages["/form"] = form
-    curl = f"curl {site.url('/form')} -u me:geheim2 -b id=geheim3 -d name=x -H 'X-Api-Key: geheim4'"
+    site.pages["/form?api_key=geheim6"] = form
+    curl = f"curl {site.url('/form?api_key=geheim6')} -u me:geheim2 -b id=geheim3 -d name=x -H 'X-Api-Key: geheim4'"
     code, said = await run(
-        "record", "shop", "--curl", curl, "-c", "parse_form", "--ignore-robots", "-a", "password=geheim5"
+        *("record", "shop", "--curl", curl, "-c", "parse_form", "--ignore-robots", "-a", "password=geheim5"),
+        *("--name", "form", "--meta", '{"secret": "geheim7"}'),
     )
     assert code == 0, said
     assert "geheim2" not in said_by_site[0].replace("Basic", "") and "geheim3 name=x" in said_by_site[0]
@@ -74,11 +80,25 @@ async def test_what_is_secret_is_not_written(shop: Shop, site: LocalSite, tmp_pa
     assert "geheim" not in everything
     head = read(folder / "fixture.json")
     assert (head["method"], head["body"], head["headers"]["X-Total"]) == ("POST", "name=x", "7")
-    assert head["left_out"] == ["header X-Api-Key", "cookies", "auth", "argument password"]
+    assert head["left_out"] == [
+        "header X-Api-Key",
+        "cookies",
+        "parameter api_key of the URL",
+        "secret of meta",
+        "auth",
+        "argument password",
+    ]
     expected = read(folder / "expected.json")
     assert expected["items"][0]["data"]["password"] == "***"
     assert expected["requests"][0]["body"] == "again=***" or "again=" in expected["requests"][0]["body"]
     assert (await run("check"))[0] == 0
+
+
+async def test_a_page_that_gives_something_else_each_time_is_told(shop: Shop, site: LocalSite) -> None:
+    shop(('yield from response.follow_all("a.next")', 'yield response.follow(f"/{time.time_ns()}")'))
+    code, said = await run("record", "shop", site.url("/"))
+    assert code == 3
+    assert re.search(r"gives something else each time, so scraper check fails:\n +request GET .*: not any more", said)
 
 
 async def test_pages_that_cannot_be_had_are_not_recorded(shop: Shop, site: LocalSite, tmp_path: Path) -> None:
@@ -93,6 +113,13 @@ async def test_pages_that_cannot_be_had_are_not_recorded(shop: Shop, site: Local
     code, said = await run("record", "shop", site.url("/none"), "-s", "handle_statuses=404")
     assert (code, read(tmp_path / "fixtures/shop/none/fixture.json")["status"]) == (0, 404)
     assert (await run("check"))[0] == 0
+
+
+async def test_a_page_behind_a_redirect_is_recorded_where_it_is(shop: Shop, site: LocalSite, tmp_path: Path) -> None:
+    site.pages["/old"] = (302, "", {"Location": "/book/1"})
+    assert (await run("record", "shop", site.url("/old"), "-c", "parse_book"))[0] == 0
+    head = read(tmp_path / "fixtures/shop/old/fixture.json")
+    assert (head["url"], head["trail"]) == (site.url("/book/1"), [site.url("/old")])
 
 
 async def test_a_page_is_recorded_once(shop: Shop, site: LocalSite) -> None:
@@ -147,6 +174,9 @@ async def test_rules_say_what_a_page_is_for(site: LocalSite, tmp_path: Path) -> 
     forget("ruled")
     code, said = await run("check", "ruled/book-1")
     assert "xpath('//h2/text()') at ruled.py:" in said and "is new, and matches nothing" in said
+    (tmp_path / "spiders" / "ruled.py").write_text(RULED.replace(".next", ".nxt"))
+    forget("ruled")
+    assert "css('.nxt') is new, and matches nothing" in (await run("check", "ruled/index"))[1]
 
 
 LOGIN = """
@@ -185,6 +215,12 @@ async def test_a_login_is_recorded_in_one_session_from_what_the_spider_starts_wi
     assert (await run("check"))[0] == 0
 
 
+async def test_what_leads_to_its_own_kind_only_is_gone_through(shop: Shop, site: LocalSite, tmp_path: Path) -> None:
+    site.pages |= {"/": "<a class=next href=/2>", "/2": LIST}
+    assert (await run("record", "shop", site.url("/"), "--depth", 2))[0] == 0
+    assert sorted(each.name for each in (tmp_path / "fixtures/shop").iterdir()) == ["2", "book-1", "index"]
+
+
 async def test_a_download_is_refused(shop: Shop, site: LocalSite) -> None:
     shop(
         ('allowed_domains = ["127.0.0.1"]', f'start_urls = ["{site.url("/book/1")}"]'),
@@ -196,10 +232,30 @@ async def test_a_download_is_refused(shop: Shop, site: LocalSite) -> None:
     assert (code, "goes to a file, which no fixture holds" in said) == (2, True)
 
 
-async def test_a_page_that_is_too_large_is_refused(shop: Shop, site: LocalSite) -> None:
+async def test_a_page_that_is_too_large_is_refused(
+    shop: Shop, site: LocalSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.pages["/large"] = "x" * 3_000
     code, said = await run("record", "shop", site.url("/large"), "-s", "max_body_size=2000")
     assert (code, "not recorded" in said) == (1, True)
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "TOO_LARGE", 2_500)
+        assert (await run("record", "shop", site.url("/large")))[0] == 1
     site.pages["/large"] = "<p>" + "x" * 1_100_000
     code, said = await run("record", "shop", site.url("/large"))
     assert (code, "page.html has 1,100,003 bytes" in said) == (0, True)
+
+
+def test_failed_pages_are_those_of_the_last_run_and_first_those_that_the_spider_failed_on(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "shop.db")
+    db.executescript((ROOT / "scraper/stores/sqlite.sql").read_text())
+    db.execute("insert into runs (id, spider, started) values (2, 'shop', 0)")
+    for number, (state, run_, reason) in enumerate(
+        [("dead", 1, "callback"), ("dead", 2, "status 500"), ("done", 2, None), ("dead", 2, "callback")]
+    ):
+        row = (str(number).encode(), f"http://a.test/{number}", state, run_, reason)
+        db.execute("insert into pages (fp, url, host, state, run, reason, found_at) values (?, ?, '', ?, ?, ?, 0)", row)
+    db.commit()
+    db.close()
+    assert [each.url for each in failed(tmp_path / "shop.db", 9)] == ["http://a.test/3", "http://a.test/1"]
+    assert [each.url for each in failed(tmp_path / "shop.db", 1)] == ["http://a.test/3"]

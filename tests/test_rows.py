@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 import attrs
 import msgspec
@@ -41,6 +41,21 @@ class Publisher:
     authors: list[Author] = field(default_factory=list)
 
 
+class Place(NamedTuple):
+    name: str
+    since: datetime.date
+
+
+class More(TypedDict, total=False):
+    price: Decimal
+    note: str
+
+
+class Traits(enum.Flag):
+    NEW = 1
+    SOLD = 2
+
+
 class Cat(msgspec.Struct, tag=True):
     name: str
 
@@ -71,6 +86,9 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "last": (list[frozenset[int]], [frozenset({1})]),
     "free": (Any, {"a": [1, None]}),
     "note": (str | None, None),
+    "place": (Place | None, Place("x", datetime.date(2024, 1, 2))),
+    "more": (More, {"price": Decimal(1)}),
+    "traits": (Traits, Traits.NEW | Traits.SOLD),
 }
 HINTS = {name: hint for name, (hint, _) in VALUES.items()}
 GIVEN = {name: value for name, (_, value) in VALUES.items()}
@@ -79,7 +97,7 @@ Plain = dataclass(type("Plain", (), {"__annotations__": HINTS}))
 Slots = dataclass(slots=True, frozen=True)(type("Slots", (), {"__annotations__": HINTS}))
 Struct = msgspec.defstruct("Struct", list(HINTS.items()), rename="camel", eq=True)
 Attrs = attrs.define(type("Attrs", (), {"__annotations__": HINTS}))
-NOT_OF_PYDANTIC = {"raw", "pet", "amount"}  # its bytes are UTF-8, it knows no Structs, and takes text for text
+NOT_OF_PYDANTIC = {"raw", "pet", "amount", "more", "traits"}  # its bytes are UTF-8, and it takes text for text
 Model: Any = pydantic.create_model(  # type: ignore[call-overload]
     "Model",
     shown=(int, pydantic.Field(alias="Shown", default=3)),
@@ -123,6 +141,21 @@ def test_what_was_computed_once_is_not_computed_again() -> None:
             self.length = len(self.title)
 
     assert restorer(Counted)({"title": "a!", "length": 2}) == Counted("a")
+
+
+class Named(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    one: int = pydantic.Field(alias="One")
+    two: int = pydantic.Field(validation_alias=pydantic.AliasChoices("Two", "Zwei"), default=0)
+
+
+class Naming(pydantic.BaseModel):
+    named: list[Named]
+
+
+def test_aliases_of_pydantic_are_no_hindrance_however_deep() -> None:
+    item = Naming(named=[Named(One=1, Zwei=2)])
+    assert restorer(Naming)(msgspec.json.decode(to_item(item).data)) == item  # type: ignore[union-attr]
 
 
 class Doubled(pydantic.BaseModel):

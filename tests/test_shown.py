@@ -26,6 +26,8 @@ from scraper.url import shown
         ("through http://***@proxy.test:3128", "through http://***@proxy.test:3128"),
         ("http://ann:p@ss@h.test/", "http://h.test/"),
         ("ann@h.test", "ann@h.test"),
+        ("no: '//p[@class]' (//a[not(@href)]) '//@href'", "no: '//p[@class]' (//a[not(@href)]) '//@href'"),
+        ("http://a[n:p(w@h.test/", "http://h.test/"),
     ],
 )
 def test_user_and_password_are_left_out(text: str, left: str) -> None:

@@ -179,8 +179,9 @@ async def test_other_hosts_when_asked_for(site: LocalSite, tmp_path: Path) -> No
         site.pages["/map.xml"] = urlset(away)
         await crawl(tmp_path, site, "/map.xml")
         assert found(tmp_path) == set()
-        await crawl(tmp_path, site, "/map.xml", sitemap_other_hosts=True)
-        assert found(tmp_path) == {"x"}
+        for number, given in enumerate(({"sitemap_other_hosts": True}, {"allowed_domains": ["localhost"]})):
+            await crawl(tmp_path / str(number), site, "/map.xml", **given)
+            assert found(tmp_path / str(number)) == {"x"}
 
 
 async def test_a_robots_txt_vouches_for_maps_on_other_hosts(site: LocalSite, tmp_path: Path) -> None:
@@ -189,6 +190,14 @@ async def test_a_robots_txt_vouches_for_maps_on_other_hosts(site: LocalSite, tmp
         other.pages["/map.xml"] = urlset(site.url("/a"))
         site.pages["/robots.txt"] = (200, f"Sitemap: {away}", {"Content-Type": "text/plain"})
         await crawl(tmp_path, site, "/robots.txt")
+        assert found(tmp_path) == {"a"}
+
+
+async def test_a_map_that_is_redirected_speaks_for_the_site_that_was_asked(site: LocalSite, tmp_path: Path) -> None:
+    async with LocalSite({}) as other:
+        other.pages["/map.xml"] = urlset(site.url("/a"))
+        site.pages["/map.xml"] = (302, "", {"Location": other.url("/map.xml").replace("127.0.0.1", "localhost")})
+        await crawl(tmp_path, site, "/map.xml")
         assert found(tmp_path) == {"a"}
 
 

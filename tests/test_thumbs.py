@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from filed import Gallery, image, place, sha
-from PIL import Image
+from PIL import Image, features
 from test_media import PNG, gets
 
 from scraper import Download, MissingExtra
@@ -137,6 +137,15 @@ def test_what_is_broken_is_an_error_and_no_crash(body: bytes, words: str, tmp_pa
     with pytest.raises(ImageError, match=words):
         make_thumbs(tmp_path, "x.bin", "place", WANTED)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["x.bin"]
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_whatever_a_decoder_raises_is_the_images_fault(tmp_path: Path) -> None:
+    body = image(60, 40, form="AVIF").replace(b"pitm", b"pitx")  # a RuntimeError of libavif
+    with pytest.raises(ImageError, match="RuntimeError"):
+        made(tmp_path, body)
+    with pytest.raises(FileRefused, match="is no image that can be read"):
+        measure(tmp_path / "x.bin", "http://h/x")
 
 
 def test_an_image_is_measured_as_it_is_looked_at(tmp_path: Path) -> None:

@@ -237,6 +237,10 @@ def test_what_is_no_markup_cannot_be_searched() -> None:
         ("foo(1)", r"XPath 'foo\(1\)' cannot be answered: Unregistered function"),
         ("//x:a", "pass namespaces="),
         ("//a[has-class()]", r"has-class\(\) takes one or more class names"),
+        ("//a[@href=]", r"not an XPath: '//a\[@href=\]'"),
+        ("//a\0", "not an XPath: .*NULL"),
+        ("//a[.='\ud800']", "not an XPath: .*surrogates"),
+        ("//a[re:test(@href, '(')]", "cannot be answered: missing "),
     ],
 )
 def test_a_bad_expression_is_told(query: str, says: str) -> None:
@@ -244,6 +248,8 @@ def test_a_bad_expression_is_told(query: str, says: str) -> None:
         page().xpath(query)
     with pytest.raises(ParseError, match="an XPath is text: 3"):
         page().xpath(3)  # type: ignore[arg-type]
+    with pytest.raises(ParseError, match="cannot be answered"):
+        page().xpath("//a", namespaces=[1])  # type: ignore[arg-type]
 
 
 # forms

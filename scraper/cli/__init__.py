@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Annotated
+from io import TextIOWrapper
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from scraper.cli.exits import complain
 from scraper.settings import VERSION
@@ -20,33 +22,22 @@ COMPLETION = "_SCRAPER_COMPLETE"
 """The variable by which a shell asks what may follow. Only then, and for those who install it, is typer's completion
 there: it would be a part of the start of every crawl."""
 
-COMMANDS = {
-    "startproject": "startproject",
-    "genspider": "genspider",
-    "crawl": "crawl",
-    "retry": "crawl",
-    "list": "listing",
-    "items": "look",
-    "files": "files",
-    "export": "export",
-    "pool": "look",
-    "runs": "runs",
-    "failed": "runs",
-    "why": "why",
-    "status": "status",
-    "fetch": "fetch",
-    "view": "view",
-    "shell": "shell",
-    "parse": "parse",
-    "record": "record",
-    "check": "check",
-    "keepalive": "keepalive",
-    "schedule": "schedule",
-    "demo-site": "site",
-    "bench": "bench",
-    "settings": "settings",
-    "version": "version",
+GROUPS = {
+    "Begin": {"startproject": "startproject", "genspider": "genspider", "list": "listing"},
+    "Crawl": {"crawl": "crawl", "retry": "crawl", "schedule": "schedule"},
+    "What was found": {"items": "look", "export": "export", "files": "files"},
+    "How it went": {"status": "status", "runs": "runs", "failed": "runs", "why": "why", "pool": "look"},
+    "One page": {"fetch": "fetch", "view": "view", "shell": "shell", "parse": "parse"},
+    "Offline tests": {"record": "record", "check": "check"},
+    "Surroundings": {
+        "settings": "settings",
+        "keepalive": "keepalive",
+        "demo-site": "site",
+        "bench": "bench",
+        "version": "version",
+    },
 }
+COMMANDS = {name: file for group in GROUPS.values() for name, file in group.items()}
 """The file of each command beside this one. One that is not asked for is not imported: typer reads the annotations of
 every command that it knows, which was a tenth of the start-up time of a short crawl."""
 
@@ -76,10 +67,33 @@ def _root(
     """
 
 
+class _Grouped(TyperGroup):
+    """Lists the commands by what they are for."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for title, group in GROUPS.items():
+            room = formatter.width - 4 - max(map(len, COMMANDS))
+            there = [(name, self.commands[name]) for name in group if name in self.commands]
+            if there:
+                with formatter.section(title):
+                    formatter.write_dl(
+                        [(f"{name:{max(map(len, COMMANDS))}}", _brief(each, room)) for name, each in there]
+                    )
+
+
+def _brief(command: Any, room: int) -> str:
+    """The first sentence of its help, without the details behind it where they do not fit."""
+    text = command.get_short_help_str(1_000).removesuffix(".")
+    for mark in (": ", "; ", ", "):
+        text = text if len(text) < room else text.partition(mark)[0]
+    return f"{text}."
+
+
 def app(*names: str, completion: bool = False) -> typer.Typer:
     """The command line with these commands; with none, the whole, and with what installs the shell's ``completion``."""
     made = typer.Typer(
         name="scraper",
+        cls=_Grouped,
         no_args_is_help=True,
         add_completion=completion or not names,
         rich_markup_mode=None,
@@ -105,10 +119,14 @@ def _typed() -> list[str]:
 
 def main() -> None:
     """The console script: runs a command and ends the process with its exit code (``exits.Exit``)."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that has no € is no reason to end
     completes = COMPLETION in os.environ
     words = _typed() if completes else sys.argv[1:]
-    chosen = next((each for each in words if not each.startswith("-")), "")
+    chosen = "version" if "--version" in words[:1] else next((each for each in words if not each.startswith("-")), "")
     try:
         app(*[chosen] if chosen in COMMANDS else (), completion=completes)(prog_name="scraper")
+    except KeyboardInterrupt:  # while a command was imported; typer has those of later
+        sys.exit(130)
     except Exception as error:
         sys.exit(complain(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,7 @@ def bench(
 @contextmanager
 def _server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The bookshop at a free port, in a process of its own."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # the server must not outlive us
     command = [sys.executable, "-m", "scraper", "demo-site", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None and server.stderr is not None
@@ -92,6 +94,7 @@ def _server() -> Iterator[tuple[str, subprocess.Popen[str]]]:
             yield url, server
         finally:
             server.kill()
+            signal.signal(signal.SIGTERM, before)
 
 
 async def _measure(url: str, folder: Path, seconds: float) -> tuple[Side, Side]:

@@ -29,7 +29,11 @@ Ignored = Annotated[
 def check(
     target: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SPIDER] [FIXTURE]...", help="Only of this spider, or these.  [default: all]"),
+        typer.Argument(
+            metavar="[SPIDER] [FIXTURE]...",
+            help="Only of this spider, or these.  [default: all]",
+            autocompletion=options.spiders_here,
+        ),
     ] = None,
     ignore: Ignored = None,
     folder: Annotated[

@@ -12,9 +12,10 @@ import typer
 
 from scraper.cli import options
 from scraper.cli.exits import Exit
-from scraper.crawl import NOTHING, Crawl, run_crawl
+from scraper.crawl import NOTHING, Crawl
 from scraper.discover import find
 from scraper.errors import UsageError
+from scraper.front_door import run_crawl
 from scraper.log import Logger, configure
 from scraper.process import LAST, end_within
 from scraper.report import CrawlReport

@@ -94,7 +94,7 @@ def export(
         excel=excel,
     )
     targets = [target_of(each, form) for each in files]
-    if len({each.name for each in targets}) < len(targets):
+    if len({each.place for each in targets}) < len(targets):
         raise OutputError("a file is given twice")
     with opened(where, explained=False) as (path, db), snapshot(db):
         span = _span(path, db, run, since)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,13 +19,10 @@ from scraper.request import Request
 from scraper.response import Response
 from scraper.robots_text import our_token
 from scraper.settings import Settings
-from scraper.url import origin_of
+from scraper.url import origin_of, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-HIDDEN = ("authorization", "proxy-authorization")
-"""Headers whose credentials are shown as ``***``."""
 
 
 @piped
@@ -143,7 +139,7 @@ class _Shown:
         told: set[str] = set()
         for each in fresh:
             origin = origin_of(each.url)
-            if each.url == f"{origin}/robots.txt" and each.url != request.url:
+            if each.url == f"{origin}/robots.txt" and each.url != shown(request.url):
                 _line(out, "*", f"robots.txt: {self.robots.get(origin, '')}; asked {_connection(each)}", "cyan")
                 told.add(origin)
                 continue
@@ -176,15 +172,12 @@ class _Shown:
         import msgspec
 
         found = {
-            "url": answer.url if answer is not None else request.url,
+            "url": shown(answer.url if answer is not None else request.url),
             "status": answer.status if answer is not None else None,
             "error": str(self.error) if self.error is not None else None,
             "reason": self.error.reason if self.error is not None else None,
             "robots": self.robots,
-            "exchanges": [
-                msgspec.structs.replace(each, sent=list(_hidden(each.sent)), headers=each.headers)
-                for each in self._exchanges
-            ],
+            "exchanges": self._exchanges,
         }
         return msgspec.json.encode(found).decode()
 
@@ -195,7 +188,7 @@ def _print_exchange(out: Console, each: Exchange) -> None:
     _line(out, "*", _connection(each), "cyan")
     path = each.url.partition("://")[2].partition("/")[2]
     _line(out, ">", f"{each.method} /{path} HTTP/{each.version}", "bold")
-    for name, value in _hidden(each.sent):
+    for name, value in each.sent:
         _line(out, ">", f"{name}: {value}")
     _line(
         out, "<", f"HTTP/{each.version} {each.status} {each.words}", "bold green" if each.status < 400 else "bold red"
@@ -219,13 +212,6 @@ def _connection(each: Exchange) -> str:
     return f"on a new connection{where}{secure}: " + ", ".join(
         f"{name} {duration(seconds)}" for name, seconds in paid if seconds
     )
-
-
-def _hidden(headers: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Headers as they may be shown: credentials are not for those who look over one's shoulder."""
-    for name, value in headers:
-        scheme, space, _ = value.partition(" ")
-        yield name, f"{scheme} ***" if name.lower() in HIDDEN and space else value
 
 
 def _line(out: Console, mark: str, text: str, style: str = "") -> None:

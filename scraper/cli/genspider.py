@@ -30,7 +30,7 @@ from scraper.scope import Scope
 from scraper.settings import Settings, load
 from scraper.spider import Spider, seeds
 from scraper.tryout import Tried, try_out
-from scraper.url import host_of, origin_of
+from scraper.url import host_of, origin_of, shown
 
 Template = Literal["basic", "crawl", "sitemap", "feed", "api"]
 
@@ -109,6 +109,8 @@ def made(
     if "://" not in url:
         url = f"https://{url}"
     url = Request(url).url
+    if shown(url) != url:
+        raise UsageError(f"{shown(url)}: leave user and password out, a spider is shared; give -s auth=USER:PASSWORD")
     if not fetch:
         return unseen(url, template or "basic"), []
     spider, settings = asker(None, None, setting, url, ignore_robots)

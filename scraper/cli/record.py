@@ -35,6 +35,7 @@ def record(
         typer.Argument(
             metavar="SPIDER [URL]...",
             help="The spider and the pages, by default those it starts with; with --update fixtures, as in check.",
+            autocompletion=options.spiders_here,
         ),
     ] = None,
     callback: Annotated[
@@ -201,10 +202,11 @@ async def _recorded(
             if not _tell(fixture, root) and end is Exit.FINISHED:
                 end = Exit.RULES
             if level < depth:
-                for each in recording.firsts(replay_of(fixture).found.links):
-                    if recording.purpose(each) not in purposes:
-                        purposes.add(recording.purpose(each))
-                        waiting.append((each, level + 1))
+                links = list(recording.firsts(replay_of(fixture).found.links))
+                new = [each for each in links if recording.purpose(each) not in purposes]
+                purposes.update(map(recording.purpose, new))
+                # What leads only to its own kind (an index of site maps to a site map) is gone through all the same.
+                waiting += [(each, level + 1) for each in new or links[:1]]
     return end
 
 
@@ -263,7 +265,7 @@ async def _updated(found: list[Fixture], offline: bool, yes: bool, ignore: list[
             print(f"kept   {fixture.name} as it was; --yes takes the new one over", file=sys.stderr)
             end = Exit.RULES if end is Exit.FINISHED else end
             continue
-        files.write(fresh, page=not offline)
+        files.write(fresh)
         print(f"new    {fixture.name}")
         if fresh.expected.error is not None:
             end = Exit.RULES if end is Exit.FINISHED else end

@@ -15,6 +15,7 @@ import typer
 
 from scraper.cli import options
 from scraper.cli.opened import AsJson, piped
+from scraper.curl import SECRET as SECRET_HEADER
 from scraper.discover import find
 from scraper.errors import SpiderError, UsageError
 from scraper.setting_words import described
@@ -123,7 +124,7 @@ def _hide(name: str, value: Any) -> Any:
             for pattern, rule in rules.items()
         }
     if name == "headers":
-        return {each: HIDDEN if _tells(each) else text for each, text in value.items()}
+        return {each: HIDDEN if SECRET_HEADER.search(each) else text for each, text in value.items()}
     return HIDDEN
 
 
@@ -131,10 +132,6 @@ def _without_password(url: str) -> str:
     """The URL of a proxy, its user and password hidden."""
     user, at, _ = urlsplit(url).netloc.rpartition("@")
     return url.replace(f"{user}@", f"{HIDDEN}@", 1) if at else url
-
-
-def _tells(header: str) -> bool:
-    return re.search("auth|cookie|key|token|secret|session|password", header, re.IGNORECASE) is not None
 
 
 def _text(row: Row) -> str:

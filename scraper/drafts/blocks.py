@@ -15,6 +15,8 @@ MOST_NODES = 20_000
 """Elements that are looked at; a page of more is judged by its beginning."""
 ENOUGH = 20
 """Blocks after which more of them say nothing new."""
+FEWEST_WORDS = 30
+"""Fewer than these may be "Loading…", or "please enable JavaScript": of a page that its scripts fill."""
 ASIDE = ("nav", "header", "footer", "aside", "form", "select")
 NO_BLOCKS = frozenset(
     """a abbr b br button em h1 h2 i img input label link meta option p path script small span strong style svg td
@@ -49,7 +51,20 @@ def repeated(tree: LexborHTMLParser) -> Blocks | None:
     best = max((each for each in judged if each is not None), key=lambda each: each.score, default=None)
     if best is not None:
         best.nodes = tree.css(best.css)
+        if best.nodes[0].tag == "tr" and len(rows := tree.css(f"{best.css}:has(td)")) < len(best.nodes):
+            best.css, best.nodes = f"{best.css}:has(td)", rows  # the head of a table is no row of it
     return best
+
+
+def is_shell(tree: LexborHTMLParser) -> bool:
+    """Whether there is hardly a word on a page, and a script that may fill it."""
+    words = 0
+    for node in tree.body.traverse() if tree.body is not None else ():
+        if node.tag not in ("script", "style"):
+            words += len(node.text(deep=False).split())
+        if words >= FEWEST_WORDS:
+            return False
+    return tree.css_first("script") is not None
 
 
 def _names(node: LexborNode) -> list[str]:

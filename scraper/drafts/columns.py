@@ -224,8 +224,10 @@ def _cells(nodes: Sequence[LexborNode]) -> list[Column]:
         head = heads[number - 1] if len(heads) == most else ""
         ending = "a::text" if all(node.css_first(f"td:nth-child({number}) a") for node in nodes) else ""
         query = f"td:nth-child({number}) {ending}" if ending else f"td:nth-child({number})::text"
-        if _is_filled(values_of(nodes, query)):
-            found.append(Column(identifier(head) or f"column_{number}", query))
+        values = values_of(nodes, query)
+        if _is_filled(values):
+            kind = "price" if all(PRICE.search(each) for each in values if each) else "text"
+            found.append(Column(identifier(head) or f"column_{number}", query, kind))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scraper.drafts import api
-from scraper.drafts.blocks import Blocks, repeated
+from scraper.drafts.blocks import Blocks, is_shell, repeated
 from scraper.drafts.columns import Column, of_blocks, of_page, values_of
 from scraper.drafts.links import by_shape, next_link, pattern
 from scraper.drafts.written import Draft, quoted
@@ -24,6 +24,7 @@ from scraper.url import host_of, origin_of
 TEMPLATES = ("basic", "crawl", "sitemap", "feed", "api")
 MOST_FIELDS = 9
 """So that the file stays short enough to be read at a glance."""
+SHELL = "there is hardly a word on it: its scripts seem to ask an API for them, so try genspider with the URL of that"
 ENTRY = ("id", "link", "title", "published", "updated", "author", "summary", "content", "categories")
 
 Get = Callable[[str], Awaitable[Response]]
@@ -83,6 +84,8 @@ def _basic(page: Response, blocks: Blocks | None) -> Draft:
     if blocks is None:
         columns = [Column("url", "", "plain"), *_of_page(page)]
         why = "no block of this page is repeated as the rows of a listing are, so the page itself is the row"
+        if is_shell(page.tree):
+            why += f"; {SHELL}"
         about = f"The page {page.url}: a first draft by scraper genspider."
         return Draft("basic", why, page.url, about, columns, next=following)
     columns = _checked(of_blocks(blocks.nodes), blocks)[:MOST_FIELDS]

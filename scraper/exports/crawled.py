@@ -43,11 +43,11 @@ def wanted(output: Output, exports: object, spider: str, database: Path | None) 
     given = [output] if isinstance(output, str | Path) else list(output or ())
     found = [Wanted(target_of(str(each)), Look(), True) for each in given]
     found += [Wanted(target_of(name), look, False) for name, look in _exports(exports, spider)]
-    names: set[str] = set()
+    places: set[str] = set()
     for each in found:
-        if each.target.name in names:
+        if each.target.place in places:
             raise OutputError(f"{each.target.name} is asked for twice")
-        names.add(each.target.name)
+        places.add(each.target.place)
         check(each.target, database, {"spider": spider})
         check_look(each.target, each.look)
     return found

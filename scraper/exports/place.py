@@ -133,7 +133,7 @@ def _local(target: Target) -> Iterator[tuple[IO[bytes], str | None]]:
             yield device, None
         return
     part = path.with_name(f".{path.name}.part")
-    file = _alone(part, target)
+    file = _alone(part, target, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666)
     try:
         with file:
             yield file, str(part)
@@ -145,10 +145,18 @@ def _local(target: Target) -> Iterator[tuple[IO[bytes], str | None]]:
         raise
 
 
-def _alone(part: Path, target: Target) -> IO[bytes]:
-    """The file beside, empty, and locked where that can be done. Raises OutputError when another export has it."""
+def _alone(part: Path, target: Target, mode: int) -> IO[bytes]:
+    """The file beside, empty, and locked where that can be done. Raises OutputError when another export has it.
+
+    ``mode``: who may read it, which is who might read what it takes the place of. In a folder of all people somebody
+    may have put a link of that name, which is not followed.
+    """
+
+    def creating(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), mode)
+
     while True:
-        file = open(part, "r+b", opener=_creating)  # noqa: SIM115 - it is the caller's to close
+        file = open(part, "r+b", opener=creating)  # noqa: SIM115 - it is the caller's to close
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,10 +169,6 @@ def _alone(part: Path, target: Target) -> IO[bytes]:
             file.truncate(0)
             return file
         file.close()  # renamed between our opening and our lock: it is the other's file now
-
-
-def _creating(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT, 0o666)
 
 
 def _is(file: IO[bytes], path: Path) -> bool:

@@ -160,9 +160,8 @@ class Source:
         order, sorting = ("", []) if survey else self._order()
         pages = "left join pages p on p.id = i.page" if "_url" in own or "p.url" in order else ""
         columns = ", ".join(["i.kind", "i.data", *(META[name] for name in own)])
-        query = f"select {columns} from items i {pages} {where} order by {order} i.id"
         number = 0
-        for kind, data, *values in self._db.execute(query, [*chosen, *sorting]):
+        for kind, data, *values in self._sorted(columns, pages, where, order, [*chosen, *sorting]):
             if number % CHUNK == 0 and self._stopped():
                 raise Stopped
             if own:
@@ -175,6 +174,15 @@ class Source:
                 self._passed(CHUNK)
         if not survey:
             self._passed(number % CHUNK)
+
+    def _sorted(self, columns: str, pages: str, where: str, order: str, values: list[Any]) -> Iterator[Any]:
+        """What SQLite has to sort are numbers of rows, never the rows: a sorter holds large ones in memory."""
+        if not self._look.kind and not order:  # as they lie in the table
+            yield from self._db.execute(f"select {columns} from items i {pages} {where} order by i.id", values)
+            return
+        one = f"select {columns} from items i {pages} where i.id = ?"
+        for number in self._db.execute(f"select i.id from items i {pages} {where} order by {order} i.id", values):
+            yield from self._db.execute(one, number)
 
     def _where(self) -> tuple[str, list[Any]]:
         span = self._span

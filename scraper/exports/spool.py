@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from scraper.errors import ExportError
 from scraper.ports import Store, StoredItem
 
 TABLES = """
@@ -29,30 +30,40 @@ LONGEST_FIELD = 100
 
 @asynccontextmanager
 async def spooled(store: Store, run: int) -> AsyncIterator[Path]:
-    """A database with what ``run`` met; it is gone afterwards. When an item was stored is unknown."""
+    """A database with what ``run`` met; it is gone afterwards. When an item was stored is unknown.
+
+    Raises ExportError where there is no room for it.
+    """
     with tempfile.TemporaryDirectory(prefix="scraper-") as folder:
         path = Path(folder) / "items.db"
-        with closing(sqlite3.connect(path)) as db:
-            db.execute("pragma journal_mode = off")
-            db.execute("pragma synchronous = off")
-            db.executescript(TABLES)
-            fields: dict[str, dict[str, None]] = {}
-            group: list[StoredItem] = []
-            number = 0
-            async for item in store.items(run):
-                group.append(item)
-                names = fields.setdefault(item.kind, {})
-                if len(names) < MOST_FIELDS and not names.keys() >= item.data.keys():
-                    names.update(dict.fromkeys(name for name in item.data if len(name) <= LONGEST_FIELD))
-                if len(group) == 500:
-                    number = _put(db, group, number)
-            _put(db, group, number)
-            db.executemany(
-                "insert into fields values (?, ?, ?)",
-                [(kind, name, n) for kind, names in fields.items() for n, name in enumerate(names)],
-            )
-            db.commit()
+        try:
+            await _fill(store, run, path)
+        except sqlite3.Error as error:
+            raise ExportError(f"cannot gather the items in {folder}: {error}; TMPDIR says where") from error
         yield path
+
+
+async def _fill(store: Store, run: int, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("pragma journal_mode = off")
+        db.execute("pragma synchronous = off")
+        db.executescript(TABLES)
+        fields: dict[str, dict[str, None]] = {}
+        group: list[StoredItem] = []
+        number = 0
+        async for item in store.items(run):
+            group.append(item)
+            names = fields.setdefault(item.kind, {})
+            if len(names) < MOST_FIELDS and not names.keys() >= item.data.keys():
+                names.update(dict.fromkeys(name for name in item.data if len(name) <= LONGEST_FIELD))
+            if len(group) == 500:
+                number = _put(db, group, number)
+        _put(db, group, number)
+        db.executemany(
+            "insert into fields values (?, ?, ?)",
+            [(kind, name, n) for kind, names in fields.items() for n, name in enumerate(names)],
+        )
+        db.commit()
 
 
 def _put(db: sqlite3.Connection, group: list[StoredItem], number: int) -> int:

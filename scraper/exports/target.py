@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -64,6 +65,11 @@ class Target(Struct, frozen=True):
     def path(self) -> str:
         """The path of a file that is not remote."""
         return self.name.removeprefix("file://") if self.name.startswith("file://") else self.name
+
+    @property
+    def place(self) -> str:
+        """The same for every spelling of a path: ``a.csv`` and ``./a.csv``."""
+        return self.name if self.stdout or self.remote else os.path.abspath(self.path)
 
     def at(self, values: Mapping[str, object]) -> Target:
         """The same with these placeholders filled in; others stay. A value makes no folders."""

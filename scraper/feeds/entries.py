@@ -203,8 +203,11 @@ def _of_json(value: dict[str, Any], url: str) -> Entry:
         found = value.get(name)
         return str(found).strip() or None if isinstance(found, str | int | float) else None
 
-    authors = value.get("authors") or [value.get("author")]
-    first = authors[0] if isinstance(authors, list) and authors else None
+    def all_of(name: str) -> list[Any]:
+        found = value.get(name)
+        return found if isinstance(found, list) else []
+
+    first = next(iter(all_of("authors")), None) or value.get("author")
     entry = _made(
         value,
         link=resolve(url, href) if (href := text("url") or text("external_url")) else None,
@@ -214,9 +217,9 @@ def _of_json(value: dict[str, Any], url: str) -> Entry:
         author=str(first["name"]) if isinstance(first, dict) and first.get("name") else None,
         summary=text("summary"),
         content=text("content_html") or text("content_text"),
-        categories=[each for each in value.get("tags") or [] if isinstance(each, str)],
+        categories=[each for each in all_of("tags")[:MOST_PARTS] if isinstance(each, str)],
     )
-    for each in value.get("attachments") or []:
+    for each in all_of("attachments"):
         if isinstance(each, dict) and isinstance(each.get("url"), str):
             kind = each.get("mime_type")
             _enclose(entry, each["url"], kind if isinstance(kind, str) else None, each.get("size_in_bytes"), url)

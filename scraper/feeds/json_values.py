@@ -113,6 +113,8 @@ class _Window:
                 # What is wrong well before the end of the window is wrong; what is wrong there may be cut.
                 if self._over or (error.pos < len(self._text) - NEAR and not error.msg.startswith("Unterminated")):
                     self.fail(f"{error.msg} (character {error.pos - self.at} of the value {self.sample()!r})")
+            except ValueError as error:  # JSON, but of a number with more digits than Python reads
+                self.fail(f"{error} (in the value {self.sample()!r})")
             except RecursionError:
                 raise NestingError(f"{self._source.url} has JSON nested too deeply") from None
             if len(self._text) - self.at > MOST_VALUE:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from scraper.errors import ParseError, SpiderError
+from scraper.errors import ParseError
 from scraper.feeds.source import Source
 from scraper.item import is_item
 from scraper.page import Reject
@@ -94,14 +94,8 @@ class ReadingSpider(Spider):
 
     async def start(self) -> AsyncIterator[Request]:
         """A request for each feed of ``start_urls``."""
-        if isinstance(self.start_urls, str):
-            raise SpiderError(f"{self.name}.start_urls is one string; make it a list: [{self.start_urls!r}]")
-        none = True
-        for url in self.start_urls:
-            none = False
-            yield self.feed_request(url)
-        if none:
-            raise SpiderError(f"{self.name} has no start_urls and no start() of its own, so there is nothing to fetch")
+        async for request in super().start():
+            yield self.feed_request(request.url)
 
     def feed_request(self, url: str, callback: CallbackRef = None, **arguments: Any) -> Request:
         """A request for a feed: its body goes to a file, and is read from there. Takes all arguments of Request."""
@@ -165,7 +159,9 @@ class ReadingSpider(Spider):
             )
         live: dict[tuple[str, str | None], Reading] = self.__dict__.setdefault("_live", {})
         key = (response.url, response.sha256)
-        before = live.pop(key, None) if response.file is not None else None
+        before = live.pop(key, None)
+        if response.seen.status is not None:  # asked for again: somebody has been at the file that is open
+            before = None
         rows, more, reading = await asyncio.to_thread(self._read_on, response, before, start)
         if not more:
             return rows, None

@@ -104,7 +104,8 @@ class Source:
         if self.head.startswith((b"{", b"[")):
             return "json"
         raw = self._beginning()
-        if declared(raw, None) is None and kind_of(None, raw) == "binary":
+        wide = (declared(raw, self._type) or "").startswith(("utf-16", "utf-32"))  # half of it is NUL
+        if not wide and kind_of(None, raw) == "binary":
             raise self._unfit("binary data")
         return "text"
 

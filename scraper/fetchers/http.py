@@ -224,7 +224,7 @@ class HttpFetcher:
                 looked = bool(writer.head)
                 await self._thread(_write, decoder, batch, writer)
                 if not looked and not isinstance(name, str):
-                    name.begins(answer.headers.get(hdrs.CONTENT_TYPE), writer.head)
+                    name.begins(answer.headers, writer.head)
             if decoder is not None:
                 decoder.finish()
             return await self._thread(_keep, writer, name)

@@ -127,7 +127,7 @@ class KeptFetcher:
         try:
             writer.write(response.body if response.file is None else response.file.read_bytes())
             if writer.size:
-                into.begins(response.headers.get("Content-Type"), writer.head)
+                into.begins(response.headers, writer.head)
             kept = writer.keep(into.name_of(writer.so_far(), writer.size, writer.sha256))
         except BaseException:
             writer.drop()

@@ -16,6 +16,7 @@ from typing import Any
 
 from scraper.download import FileWriter
 from scraper.log import Logger
+from scraper.media import place_of
 from scraper.page import Dead, Done, Outcome, Receipt, Seen
 from scraper.ports import Fetcher
 from scraper.request import Request, with_headers
@@ -43,7 +44,7 @@ class RereadFetcher:
     def __init__(self, inner: Fetcher, root: str | Path, spider: str) -> None:
         self._inner = inner
         self._root = Path(root)
-        self._folder = f"{FOLDER}/{spider}"
+        self._folder = f"{FOLDER}/{place_of(spider, '')}"
         self._known: dict[Path, tuple[Stamp, str]] = {}
 
     def fetch(self, request: Request) -> Coroutine[Any, Any, Response]:

@@ -47,7 +47,7 @@ class Checked(Struct):
     def lines(self) -> Iterator[str]:
         """The report, without the fixture's name: each thing that differs, and the queries to blame beside it."""
         if self.flaw is not None:
-            yield self.flaw.removeprefix(f"{self.name}: ")
+            yield from self.flaw.removeprefix(f"{self.name}: ").splitlines()
             return
         told: set[str] = set()
         if self.error is not None:
@@ -79,7 +79,7 @@ class Checked(Struct):
             yield from self._blamed([sort[1]], told)
         for (kind, words), number in alike.items():
             if number > MOST_ALIKE:
-                yield f"and {number - MOST_ALIKE:,} more {kind}: {words}"
+                yield f"and {number - MOST_ALIKE:,} more of these ({kind}: {words})"
         rest = [one for one in self.suspects if one.query not in told]
         if rest:
             yield "queries that match otherwise than when it was recorded"

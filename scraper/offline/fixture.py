@@ -145,15 +145,14 @@ def _decoded(path: Path, kind: Any) -> Any:
         raise FixtureError(f"{path} is damaged: {error}; mend it, or record the page again") from error
 
 
-def write(fixture: Fixture, *, page: bool = True) -> None:
-    """Its files, each in one go: the page and how it was asked for (``page``), and what is expected of it."""
+def write(fixture: Fixture) -> None:
+    """Its files, each in one go: the page and how it was asked for, and what is expected of it."""
     folder = fixture.folder
     folder.mkdir(parents=True, exist_ok=True)
-    if page:
-        for old in folder.glob("page.*"):
-            if old.name != fixture.head.page:
-                old.unlink()
-        _put(folder / fixture.head.page, fixture.body)
+    for old in folder.glob("page.*"):
+        if old.name != fixture.head.page:
+            old.unlink()
+    _put(folder / fixture.head.page, fixture.body)
     _put(folder / HEAD, _text(fixture.head))
     _put(folder / EXPECTED, _text(fixture.expected))
     if fixture.queries:

@@ -33,7 +33,7 @@ class Page(pytest.Item):
     def runtest(self) -> None:
         with chdir(self.config.rootpath):  # where spiders and settings are, wherever pytest was called
             if self.update:
-                write(recomputed(read(self.path.parent, self.root)), page=False)
+                write(recomputed(read(self.path.parent, self.root)))
             checked = check_folder(self.path.parent, self.root)
         if not checked.ok:
             raise Differs(checked)

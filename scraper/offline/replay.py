@@ -86,9 +86,7 @@ def replayed(spider: Spider, response: Response, settings: Settings) -> Replayed
     callback_name(spider, request.callback)
     _stand_alone(spider, request)
     last = _Last()
-    chosen = msgspec.structs.replace(
-        settings, limit_pages=1, limit_items=0, max_pages_per_host=0, deadline=None, delay=0.0, adaptive=False
-    )
+    chosen = msgspec.structs.replace(settings, limit_pages=1)
     one = Crawl(
         spider,
         settings=chosen,

@@ -1,7 +1,7 @@
 """The files that downloads gave, and whose they are: tables ``files`` and ``file_links``.
 
 A download that was redirected leads to the page at the end of its redirects, however many there are, so that whoever
-asks for a file needs no more than one step.
+asks for a file needs no more than one step. Where a page led in an earlier run tells nothing of this one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ on conflict (page) do update set {_SET}, leads_to = null
 """
 LEAD = """
 update files set leads_to = (
-    select coalesce(f.leads_to, p.id) from pages p left join files f on f.page = p.id where p.fp = :fp
+    select coalesce(f.leads_to, p.id) from pages p left join files f on f.page = p.id and f.last_run = :run
+    where p.fp = :fp
 ) where page = :page
 """
 PASS_ON = "update files set leads_to = (select leads_to from files where page = :page) where leads_to = :page"
@@ -78,7 +79,7 @@ class FileTable:
             values = [thumbs if name == "thumbs" else _storable(getattr(fact, name)) for name in FACTS]
             db.execute(PUT, (page, *values, run, run))
             if fact.leads_to is not None:
-                db.execute(LEAD, {"fp": fact.leads_to, "page": page})
+                db.execute(LEAD, {"fp": fact.leads_to, "page": page, "run": run})
                 db.execute(PASS_ON, {"page": page})
         if self._links:
             db.executemany(FORGET, [(kind, key, each.field, run) for kind, key, each in self._links])

@@ -37,7 +37,8 @@ class MemoryFiles:
                     row.fact = msgspec.structs.replace(row.fact, status="kept", thumbs=fact.thumbs, flaw=fact.flaw)
                     row.last_run = run
             return
-        if led_to is not None and (target := self.rows.get(led_to)) is not None and target.leads_to is not None:
+        target = self.rows.get(led_to) if led_to is not None else None
+        if target is not None and target.leads_to is not None and target.last_run == run:
             led_to = target.leads_to
         fact = msgspec.structs.replace(fact, leads_to=None)
         self.rows[page] = Row(fact, led_to, old.first_run if old is not None else run, run)

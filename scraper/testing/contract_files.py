@@ -126,6 +126,30 @@ async def a_redirected_download_leads_to_the_file_at_the_end(make: Make) -> None
         assert (await read(store))["late"].leads_to == c.url
 
 
+async def a_redirect_that_is_no_more_leads_nowhere(make: Make) -> None:
+    """One of the hops of an earlier run is a file in a later one, or leads elsewhere."""
+    a, b, old, new = download("a"), download("b"), download("old"), download("new")
+
+    async def led(store: Store, source: Download, target: Download) -> None:
+        (lease,) = await take(store)
+        assert lease.request.url == source.url
+        here = FileFact("redirect", "images", leads_to=target.fingerprint)
+        await store.commit([came(lease, here, Found(links=[target]))], NOW)
+
+    async with owner(make) as store:
+        for ends in (old, new, b):
+            await store.add([a], NOW)
+            await led(store, a, b)
+            if ends is not b:
+                await led(store, b, ends)
+            (lease,) = await take(store)
+            await store.commit([came(lease, fact())], NOW)
+            found = await read(store)
+            assert (found["a"].leads_to, found["b"].leads_to) == (ends.url, ends.url if ends is not b else None)
+            await store.finish("finished", NOW, True)
+            await store.begin("contract", NOW)
+
+
 async def a_kept_file_stays_as_it_was_and_is_of_the_run_that_kept_it(make: Make) -> None:
     a, b = download("a"), download("b")
     async with owner(make) as store:
@@ -174,6 +198,7 @@ CHECKS: tuple[Check, ...] = (
     an_item_has_its_files_whatever_its_key,
     one_download_of_two_pages_is_fetched_once_and_is_both_items,
     a_redirected_download_leads_to_the_file_at_the_end,
+    a_redirect_that_is_no_more_leads_nowhere,
     a_kept_file_stays_as_it_was_and_is_of_the_run_that_kept_it,
     the_files_of_a_later_run_take_the_place_of_earlier_ones,
 )
