@@ -28,12 +28,12 @@ class Handover:
 
     def checked(self, number: int, outcome: Outcome) -> Outcome:
         """The outcome of a visit that has just ended; it is dead when it left in the state what cannot be kept."""
-        if number not in self._state.inside or (isinstance(outcome, Dead) and outcome.traceback is not None):
-            return outcome
-        try:
-            self._state.ended()
-        except CallbackError as error:
-            return self._visitor.broken(outcome.lease, outcome.seen, error)
+        if number in self._state.inside:
+            try:
+                self._state.ended()
+            except CallbackError as error:
+                if not isinstance(outcome, Dead) or outcome.traceback is None:  # its own error is the one to be told
+                    return self._visitor.broken(outcome.lease, outcome.seen, error)
         return outcome
 
     async def put(self, number: int, outcome: Outcome) -> None:

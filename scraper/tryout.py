@@ -28,7 +28,7 @@ from scraper.spider import Spider
 from scraper.url import host_of, shown
 from scraper.visit import Visitor
 
-OF_OWNER = {"auth", "proxy", "cookies"}
+OF_OWNER = {"auth", "proxy"}
 HIDDEN = "***"
 PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
@@ -167,6 +167,8 @@ def _request(request: Request) -> dict[str, Any]:
     more = msgspec.json.decode(stored) if stored else {}
     for name, value in more.get("headers", {}).items():
         more["headers"][name] = HIDDEN if SECRET.search(name) else value
+    if "cookies" in more:
+        more["cookies"] = HIDDEN
     for name in OF_OWNER & more.get("options", {}).keys():
         more["options"][name] = HIDDEN
     return {

@@ -17,10 +17,9 @@ PAGE = 200, TABLE.encode("utf-16-le"), {"Content-Type": "text/csv; charset=utf-1
 
 
 class Table(CSVSpider):
-    """A thousand rows in ten parts; keys say which row it was."""
+    """A thousand rows in ten parts."""
 
     rows_per_page = 100
-    url = ""
     settings: ClassVar[dict[str, Any]] = {"obey_robots": False}
 
     def parse_row(self, response: Response, row: dict[str, str]) -> Any:

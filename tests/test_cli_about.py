@@ -11,7 +11,7 @@ import typer.main
 from conftest import ROOT, Cli, front
 from typer.testing import CliRunner
 
-from scraper.cli import COMMANDS, app, bench
+from scraper.cli import COMMANDS, GROUPS, app, bench
 from scraper.cli.settings import _meanings
 from scraper.log import configure
 from scraper.settings import NAMES, load, sourced
@@ -86,6 +86,24 @@ def test_one_setting_is_explained(here: Cli) -> None:
     assert '"docs/settings.md" = "scraper/settings.md"' in (ROOT / "pyproject.toml").read_text()
 
 
+# scraper, with no command
+
+
+def test_every_command_is_listed_in_one_group_on_one_line(here: Cli) -> None:
+    done = here("--help", COLUMNS="80")
+    for title, group in GROUPS.items():
+        [block] = [each for each in done.stdout.split("\n\n") if each.startswith(f"{title}:\n")]
+        assert [line.split()[0] for line in block.splitlines()[1:]] == [*group]
+        assert all(line.endswith(".") and not line.endswith("..") for line in block.splitlines()[1:])
+    assert here("--version").stdout == here("version").stdout
+
+
+def test_a_terminal_without_a_letter_is_no_reason_to_end(cli: Cli, spiders: Path) -> None:
+    (spiders / "front.py").write_text('"""Caf\u00e9 \u20ac."""\nfrom scraper import Spider\nclass Front(Spider): ...\n')
+    done = cli("list", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
 # scraper version, scraper bench
 
 
@@ -152,6 +170,7 @@ def test_the_shell_completes(here: Cli, tmp_path: Path, spiders: Path) -> None:
     assert completed(here, "scraper crawl ") == ["books", "front", "louder"]  # and no file was run
     assert completed(here, "scraper crawl books -s obey_") == ["obey_robots=", "obey_nofollow="]
     assert completed(here, "scraper items b") == ["books"]
+    assert completed(here, "scraper check lou") == completed(here, "scraper record lou") == ["louder"]
     assert completed(here, "scraper parse http://x/ --spider l") == ["louder"]
     assert "--deadline" in completed(here, "scraper crawl books --d")
 

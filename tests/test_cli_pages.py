@@ -1,22 +1,25 @@
-"""The commands for one page: scraper fetch, view, shell, parse."""
+"""The commands for one page: scraper fetch, view, parse."""
 
 import asyncio
+import base64
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from conftest import ROOT, Cli, environment
+from rich.console import Console
 
 from scraper import Response, Settings, Spider
-from scraper.cli.shell import Session
+from scraper import oneoff as oneoff_module
+from scraper.cli.fetch import _line
 from scraper.cli.view import prepared
-from scraper.log import configure
 from scraper.oneoff import OneOff
 from scraper.request import Request
 from scraper.saved import saved_page
@@ -110,7 +113,45 @@ async def test_fetch_as_json_and_what_its_exit_code_says(here: Cli, tmp_path: Pa
     assert (done.returncode, json.loads(done.stdout)["reason"]) == (1, "connect")
 
 
-async def test_a_crawl_delay_holds_between_two_requests() -> None:
+async def test_credentials_are_shown_nowhere(here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "spiders").mkdir()
+    (tmp_path / "spiders" / "tried.py").write_text(TRIED)
+    sent = []
+
+    def answer(request: web.Request) -> web.Response:
+        sent.append((request.headers["Authorization"], request.headers.get("X-Api-Key")))
+        return web.Response(text="<p>", content_type="text/html")
+
+    basic = base64.b64encode(b"me:hush").decode()
+    async with LocalSite({"/": answer}) as site:
+        url = site.url().replace("://", "://me:hush@")
+        options = ["-H", "X-Api-Key: hush", "-H", "Cookie: a=1"]
+        for command in (["fetch", url, *options], ["fetch", url, "--json", *options]):
+            done = await asyncio.to_thread(here, *command)
+            assert done.returncode == 0, done.stderr
+            for words in ("Basic ***", "a=1"):
+                assert words in done.stdout + done.stderr
+            for words in ("hush", basic):
+                assert words not in done.stdout + done.stderr
+        assert sent == [(f"Basic {basic}", "hush")] * 2
+        code = f"fetch({url!r}); str(exchanges) + str(response)"
+        done = await asyncio.to_thread(here, "shell", "-c", code, "-s", "allow_private=all")
+        assert (done.returncode, "Basic ***" in done.stdout, "hush" in done.stdout) == (0, True, False), done.stderr
+        for more in ([], ["--json"]):
+            done = await asyncio.to_thread(here, "parse", url, "--spider", "tried", "-c", "login", *more)
+            assert (done.returncode, "***" in done.stdout) == (0, True), done.stderr
+            assert "hush" not in done.stdout
+
+
+def test_a_server_does_not_write_on_the_terminal() -> None:
+    out = StringIO()
+    _line(Console(file=out), "<", "Server: \x1b[2Jx\x9b31m\r")
+    assert out.getvalue() == "< Server: \ufffd[2Jx\ufffd31m\ufffd\n"
+
+
+async def test_a_crawl_delay_holds_between_two_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oneoff_module, "NOTICED", 0.0)
+    told: list[str] = []
     robots = "User-agent: *\nCrawl-delay: 0.2\n"
     loop, times = asyncio.get_running_loop(), []
 
@@ -118,10 +159,12 @@ async def test_a_crawl_delay_holds_between_two_requests() -> None:
         return lambda _: times.append(loop.time()) or body
 
     pages = {"/robots.txt": answer(robots), "/": answer("<p>")}
-    async with LocalSite(pages) as site, OneOff(Plain(), Settings()) as oneoff:
+    async with LocalSite(pages) as site, OneOff(Plain(), Settings(), lambda host, _: told.append(host)) as oneoff:
         for _ in range(2):
             await oneoff.get(Request(site.url()))
-        assert oneoff.gap(site.url().split("/")[2]) == 0.2
+        host = site.url().split("/")[2]
+        assert oneoff.gap(host) == 0.2
+        assert told == [host] * 2
     assert len(times) == 3
     assert all(later - earlier >= 0.195 for earlier, later in pairwise(times))
 
@@ -167,74 +210,6 @@ def test_a_saved_page_knows_where_it_comes_from(tmp_path: Path, html: str, url: 
     assert saved_page(tmp_path / "page.html", "https://example.org/given").url == "https://example.org/given"
 
 
-# scraper shell
-
-
-@pytest.fixture
-def own_log() -> Iterator[None]:
-    """What is logged here goes to the stderr of this test, and of no later one."""
-    yield
-    configure()
-
-
-@pytest.mark.usefixtures("own_log")
-def test_the_shell_keeps_one_session(bookshop_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    spider = Plain()
-    spider.start_urls = [bookshop_url]
-    with Session(spider, Settings()) as session:
-        names = session.names
-        names["fetch"](bookshop_url)
-        names["fetch"]("catalogue/page-2.html")
-        assert names["response"].url == f"{bookshop_url}catalogue/page-2.html"
-        assert len(names["css"]("article.product_pod")) == 20
-        names["fetch"](names["response"].follow(names["css"]("li.next a")[0]))
-        assert names["request"].url == f"{bookshop_url}catalogue/page-3.html"
-        assert [each.reused for each in names["exchanges"]] == [False, True, True, True]
-        with pytest.raises(Exception, match="nothing") as caught:
-            names["fetch"]("http://127.0.0.1:1/nothing")
-        assert [frame.name for frame in caught.traceback] == [caught.traceback[0].name, "fetch"]
-        assert names["response"].url == f"{bookshop_url}catalogue/page-3.html"
-    assert "connection kept" in capsys.readouterr().err
-    assert not session._thread.is_alive()
-
-
-@pytest.mark.parametrize(
-    ("code", "status", "out"),
-    [
-        ("response.url", 0, "https://example.org/p\n"),
-        ('x = css("a::attr(href)").getall(); x', 0, "['/two']\n"),
-        ("spider.name", 0, "shell\n"),
-        ("None", 0, ""),
-        ("1 / 0", 1, ""),
-        ("1 /", 2, ""),
-        ('css("a:::")', 1, ""),
-        ('fetch("http://127.0.0.1:1/")', 1, ""),
-    ],
-    ids=["expression", "statements", "spider", "none", "raises", "syntax", "selector", "refused"],
-)
-def test_code_for_the_shell(here: Cli, tmp_path: Path, code: str, status: int, out: str) -> None:
-    (tmp_path / "page.html").write_text(PAGE)
-    done = here("shell", "page.html", "--url", "https://example.org/p", "-c", code)
-    assert (done.returncode, done.stdout) == (status, out), done.stderr
-    if status:
-        assert "cli/shell.py" not in done.stderr  # no frame of ours
-
-
-@pytest.mark.parametrize("prompt", [["--plain"], []], ids=["python", "ipython"])
-def test_the_prompt_has_the_names(tmp_path: Path, prompt: list[str], bookshop_url: str) -> None:
-    if not prompt:
-        pytest.importorskip("IPython")
-    (tmp_path / "page.html").write_text(PAGE)
-    lines = f'css("h1::text").get()\nfetch("{bookshop_url}")\nresponse.status + 1000\n'
-    command = [sys.executable, "-m", "scraper", "shell", "page.html", *prompt]
-    given = environment(IPYTHONDIR=str(tmp_path / "ipython"))
-    done = subprocess.run(command, cwd=tmp_path, env=given, input=lines, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "'Hello'" in done.stdout
-    assert "1200" in done.stdout
-    assert "<200 http://localhost/page.html>" in done.stdout + done.stderr  # the banner
-
-
 # scraper parse
 
 TRIED = """
@@ -257,6 +232,10 @@ class Tried(Spider):
         yield {"n": 0, "bad": object()}
         yield response.follow("https://example.org/")
         yield response.follow("/next", self.later, cb_kwargs={"a": 1})
+
+    def login(self, response):
+        secret = {"X-Token": "hush", "Accept": "text/plain"}
+        yield response.follow("/next", self.later, auth="me:hush", headers=secret, cookies={"a": "hush"})
 
     def later(self, response, a):
         yield {"n": a}
@@ -294,7 +273,7 @@ async def test_parse_shows_all_that_a_callback_gives(here: Cli, tmp_path: Path) 
         assert "scraper/collect.py" not in done.stdout
         for words in ("requests: 1", "rejected items: 1", "offsite", "too dear", "later  GET " + site.url("/next")):
             assert words in done.stdout, words
-        assert (await parsed(site.url(), "-c", "latr")).stderr.strip().endswith("there: cheap, parse, later")
+        assert (await parsed(site.url(), "-c", "latr")).stderr.strip().endswith("there: cheap, parse, login, later")
         assert not (tmp_path / "data").exists()
 
 
@@ -309,6 +288,23 @@ def test_parse_reads_a_file_and_a_feed_without_the_network(here: Cli, tmp_path: 
     assert page["callback"] == "parse_feed"  # as the spider itself would read it
     [[entry]] = page["items"].values()
     assert entry["title"] == "One"
+
+
+def test_parse_reads_a_seed_as_the_spider_would_and_asks_which_of_two(here: Cli, tmp_path: Path) -> None:
+    (tmp_path / "spiders").mkdir()
+    spider = (
+        "from scraper import Request, Spider\nclass {0}(Spider):\n    allowed_domains = ['example.org']\n"
+        "    def start(self):\n        yield Request('https://example.org/', self.first, cb_kwargs={{'n': 7}})\n"
+        "    def first(self, response, n):\n        yield {{'n': n}}\n"
+    )
+    (tmp_path / "page.html").write_text(PAGE)
+    (tmp_path / "spiders" / "one.py").write_text(spider.format("One"))
+    done = here("parse", "page.html", "--url", "https://example.org/", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["items"] == {"item": [{"n": 7}]}
+    (tmp_path / "spiders" / "two.py").write_text(spider.format("Two"))
+    done = here("parse", "page.html", "--url", "https://example.org/", "--json")
+    assert (done.returncode, "one, two are for example.org" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Drafts of spiders: what is found on pages of many shapes, and spiders that run."""
 
 import ast
+import asyncio
 import json
 import sqlite3
 import subprocess
@@ -8,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Cli, last_event
+from conftest import Cli, environment, last_event
+from prefork import Forks
 
 from scraper import Response
 from scraper.cli.genspider import unseen
@@ -17,6 +19,7 @@ from scraper.drafts import api
 from scraper.drafts.blocks import repeated
 from scraper.drafts.columns import Column, of_blocks
 from scraper.drafts.links import next_link, pattern
+from scraper.drafts.looking import look
 from scraper.drafts.written import Draft, spider_file
 from scraper.testing import LocalSite
 
@@ -96,6 +99,32 @@ def test_cells_of_a_table_are_called_after_its_head() -> None:
     assert css == "table.results tr:has(td)"  # the head is no row
     assert columns["year"] == "td:nth-child(2)::text"
     assert columns["wins"] == "td:nth-child(3)::text"
+
+
+def test_the_head_of_a_table_is_no_row_and_a_column_of_prices_is_one() -> None:
+    rows = "".join(f"<tr><td>Thing {n}</td><td>€{n}.50</td></tr>" for n in range(9))
+    blocks = repeated(page(f"<table><tr><th>Name</th><th>Cost</th></tr>{rows}</table>").tree)
+    assert blocks is not None
+    assert (blocks.css, len(blocks.nodes)) == ("tr:has(td)", 9)
+    assert [(each.name, each.kind) for each in of_blocks(blocks.nodes)] == [("name", "text"), ("cost", "price")]
+
+
+@pytest.mark.parametrize(
+    ("html", "shell"),
+    [
+        ("<script src=/app.js></script><div id=root></div><noscript>Please enable JavaScript</noscript>", True),
+        (f"<script>{'word ' * 50}</script><div id=root></div>", True),
+        (f"<script src=/app.js></script><p>{'word ' * 50}", False),
+        ("<h1>Not much</h1>", False),
+    ],
+    ids=["root", "words of a script", "words", "no script"],
+)
+async def test_a_page_that_its_scripts_fill_is_told(html: str, shell: bool) -> None:
+    async def nothing(url: str) -> Response:
+        raise AssertionError(url)
+
+    draft = await look(page(f"<title>T</title><body>{html}"), nothing)
+    assert ("URL of that" in draft.why) is shell
 
 
 def test_a_page_of_prose_has_no_rows() -> None:
@@ -263,6 +292,8 @@ def test_robots_txt_is_obeyed_and_nothing_is_asked_without_fetch(here: Cli, tmp_
     done = here("genspider", "shop", f"{bookshop_url}private/x")
     assert (done.returncode, done.stdout) == (1, "")
     assert 'line 2, "Disallow: /private/"' in done.stderr
+    done = here("genspider", "shop", "http://me:hush@127.0.0.1:1/", "--no-fetch")
+    assert (done.returncode, "-s auth=" in done.stderr, "hush" in done.stderr) == (2, True, False)
     done = here("genspider", "shop", "http://127.0.0.1:1/", "--no-fetch")
     assert done.returncode == 0, done.stderr
     assert "has not seen" in (tmp_path / "spiders" / "shop.py").read_text()
@@ -272,8 +303,6 @@ def test_robots_txt_is_obeyed_and_nothing_is_asked_without_fetch(here: Cli, tmp_
 
 
 async def test_a_page_that_names_its_feed(here: Cli, tmp_path: Path) -> None:
-    import asyncio
-
     feed = "<rss version='2.0'><channel><item><title>One</title><link>/1</link></item></channel></rss>"
     home = '<link rel="alternate" type="application/rss+xml" href="/news.xml"><h1>Home</h1>'
     async with LocalSite({"/": home, "/news.xml": (feed, {"Content-Type": "application/rss+xml"})}) as site:
@@ -283,10 +312,22 @@ async def test_a_page_that_names_its_feed(here: Cli, tmp_path: Path) -> None:
         assert (site.requests["/"], site.requests["/news.xml"]) == (1, 1)
 
 
+async def test_a_price_that_is_none_in_one_row_stays_text(here: Cli, tmp_path: Path) -> None:
+    rows = "".join(
+        f'<li class="offer"><a href="/{n}">Thing number {n}</a><b>{f"{n} €" if n else "ask us"}</b></li>'
+        for n in range(9)
+    )
+    async with LocalSite({"/": f"<title>T</title><ul>{rows}</ul>"}) as site:
+        done = await asyncio.to_thread(here, "genspider", "offers", site.url())
+    assert done.returncode == 0, done.stderr
+    assert "9 items" in done.stderr
+    assert "    price: str | None" in (tmp_path / "spiders" / "offers.py").read_text()
+
+
 # scraper startproject
 
 
-def test_a_project_runs_as_its_commands_are_printed(cli: Cli, here: Cli, tmp_path: Path, bookshop_url: str) -> None:
+def test_a_project_runs_as_its_commands_are_printed(forks: Forks, here: Cli, tmp_path: Path, bookshop_url: str) -> None:
     done = here("startproject", "watch", "shop watch")
     assert done.returncode == 0, done.stderr
     assert [line.strip() for line in done.stderr.splitlines()[2:]] == [
@@ -302,12 +343,9 @@ def test_a_project_runs_as_its_commands_are_printed(cli: Cli, here: Cli, tmp_pat
         "spiders/books.py",
         "tests/conftest.py",
     ]
-    from conftest import environment
-
-    command = [sys.executable, "-m", "scraper", "crawl", "books", "-a", f"start={bookshop_url}", "--limit-pages", "30"]
-    crawled = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    crawled = forks.run(["crawl", "books", "-a", f"start={bookshop_url}", "--limit-pages", "10"], folder, environment())
     assert crawled.returncode == 0, crawled.stderr
-    assert last_event(crawled.stderr)["items"] > 20
+    assert last_event(crawled.stderr)["items"] > 5
     again = here("startproject", "watch", "shop watch")
     assert (again.returncode, "nothing is overwritten" in again.stderr) == (2, True)
     (folder / "scraper.toml").unlink()

@@ -152,7 +152,7 @@ async def test_bargains_go_through_their_steps(shop: Shop) -> None:
 
 async def test_catalogue_goes_by_its_rules(shop: Shop) -> None:
     spider = find("catalogue", ROOT / "spiders")
-    options: dict[str, Any] = {"arguments": {"start": shop.url}, "db": shop.db("catalogue"), "limit_pages": 150}
+    options: dict[str, Any] = {"arguments": {"start": shop.url}, "db": shop.db("catalogue"), "limit_pages": 100}
     report = await scraper.crawl(spider, **options)
     assert (report.counts.dead, report.counts.rejects) == (0, 0)
     truth = {book.upc: (book.title, book.category) for book in books()}
@@ -160,7 +160,7 @@ async def test_catalogue_goes_by_its_rules(shop: Shop) -> None:
         upc: (title, category)
         for upc, title, category in shop.ask("catalogue", "select upc, title, category from book")
     }
-    assert len(found) > 50
+    assert len(found) > 20
     assert found.items() <= truth.items()
     # The listings and every category have been met, and nothing that no rule takes.
     met = {url.removeprefix(shop.url) for url in shop.ask("catalogue", "select url from pages")}

@@ -3,7 +3,9 @@
 import os
 import pty
 import re
+import select
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, redirect_stderr, redirect_stdout
@@ -76,12 +78,14 @@ def test_a_terminal_is_not_shown_what_is_no_text(db: Path, form: str, says: str)
     assert on_terminal(refused) == ""
 
 
-def test_a_pipe_that_does_not_wait_gets_everything(tmp_path: Path) -> None:
+def test_a_pipe_that_does_not_wait_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full, wait = threading.Event(), select.select
+    monkeypatch.setattr(select, "select", lambda *files: (full.set(), wait(*files))[1])
     db = books(tmp_path / "x.db", *[{"text": "x" * 1000, "n": n} for n in range(500)])
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with ThreadPoolExecutor() as threads, open(reader, "rb") as read:
-        whole = threads.submit(read.read)
+        whole = threads.submit(lambda: (full.wait(10), read.read()))
         with open(writer, "w") as shown, redirect_stdout(shown):
             scraper.cli.export.export(str(db), ["-"])
-        assert whole.result() == export(db, "-").out
+        assert whole.result() == (True, export(db, "-").out)

@@ -240,19 +240,19 @@ def large(path: Path, row: str, count: int, head: str = "", tail: str = "") -> P
     return path
 
 
-PAD = "x" * 350
+PAD = "x" * 2000
 LARGE: dict[str, Any] = {
     "map": (
         lambda source: read_map(source)[1],
-        (f"<url><loc>http://shop.test/{PAD}/N</loc></url>\n", 12_000, "<urlset>", "</urlset>"),
+        (f"<url><loc>http://shop.test/{PAD}/N</loc></url>\n", 2200, "<urlset>", "</urlset>"),
     ),
     "nodes": (
         lambda source: NodeReader(URL, "item").read(source.pieces(markup=True)),
-        (f"<item><a>N</a><b>{PAD}</b></item>\n", 12_000, "<r>", "</r>"),
+        (f"<item><a>N</a><b>{PAD}</b></item>\n", 2200, "<r>", "</r>"),
     ),
-    "csv": (read_rows, (f"N,{PAD}\n", 12_000, "a,b\n")),
-    "json": (lambda source: read_values(source, "a.b"), (f'{{"n": "N{PAD}"}},\n', 12_000, '{"a":{"b":[', "0]}}")),
-    "lines": (read_values, (f'{{"n": "N{PAD}"}}\n', 12_000)),
+    "csv": (read_rows, (f"N,{PAD}\n", 2200, "a,b\n")),
+    "json": (lambda source: read_values(source, "a.b"), (f'{{"n": "N{PAD}"}},\n', 2200, '{"a":{"b":[', "0]}}")),
+    "lines": (read_values, (f'{{"n": "N{PAD}"}}\n', 2200)),
 }
 
 

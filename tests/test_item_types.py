@@ -19,6 +19,7 @@ from scraper import DropItem, Field, Response, Spider, fields
 from scraper.errors import CallbackError, MissingExtra
 from scraper.item import Built, to_item
 from scraper.page import Item, Reject
+from scraper.typed import MOST_GOOD, types_of
 
 PAGE = Response("http://a.test/books/1", body=b"<h1>x</h1>")
 
@@ -76,6 +77,7 @@ Upc = NewType("Upc", str)
         (list[Author], [Author(" x ")], [Author("x")]),
         (Annotated[int, msgspec.Meta(ge=3)], "3", 3),
         (Literal["a", "b"], "b", "b"),
+        (list[int] | list[str], ["1"], ["1"]),
     ],
 )
 def test_a_value_is_converted_where_nothing_is_lost(hint: Any, given: Any, kept: Any) -> None:
@@ -111,6 +113,7 @@ def test_a_value_is_converted_where_nothing_is_lost(hint: Any, given: Any, kept:
         (Author, 5, r"it: 5 is no Author"),
         (Annotated[int, msgspec.Meta(ge=3)], 2, r"it: 2: Expected `int` >= 3"),
         (Literal["a", "b"], "c", r"it: 'c' is not one of 'a', 'b'"),
+        (Literal[1], True, r"it: True is not one of 1"),
     ],
 )
 def test_what_would_be_a_guess_is_rejected_by_name(hint: Any, given: Any, reason: str) -> None:
@@ -259,6 +262,44 @@ def test_what_a_class_refuses_is_a_reject_when_it_is_built() -> None:
     assert "missing 1 required" in to_item(spider.build(Strict), page=PAGE).reason
     with pytest.raises(CallbackError, match="no class of items"):
         to_item(spider.build(Colour, n=1), page=PAGE)
+
+
+def test_a_missing_key_is_told_as_such() -> None:
+    @dataclass
+    class Numbered:
+        n: int = Field(key=True)
+
+    for value in (None, ""):
+        assert to_item(Numbered(value)).reason == "the key field 'n' is empty"  # type: ignore[arg-type, union-attr]
+
+
+def test_an_item_within_an_item_is_held_to_its_own_class() -> None:
+    @dataclass
+    class Author:
+        name: str
+
+    @dataclass
+    class Dated(Author):
+        born: int
+
+    @dataclass
+    class By:
+        author: Author
+
+    assert to_item(By(Dated("a", "1900"))).value == By(Dated("a", 1900))  # type: ignore[arg-type, union-attr]
+    assert "author.born: 'x' (str) is not int" in to_item(By(Dated("a", "x"))).reason  # type: ignore[arg-type, union-attr]
+
+
+def test_few_combinations_of_types_are_remembered() -> None:
+    @dataclass
+    class Free:
+        a: Any
+        n: int = 0
+
+    for _ in range(MOST_GOOD + 10):
+        to_item(Free(type("Other", (), {})))
+        to_item(Free(type("Other", (dict,), {})()))
+    assert len(types_of(Free)._good) == MOST_GOOD  # type: ignore[union-attr]
 
 
 def test_build_takes_what_the_constructor_takes() -> None:

@@ -71,6 +71,7 @@ def test_by_link_header() -> None:
     header = '<http://api.test/books?p=1>; rel="prev first", <?p=3,4>; title="a, \\"b\\""; REL=next; rel=last'
     assert url_of(next_page(page({}, Link=header))) == "p=3,4"
     assert next_page(page({}, Link='<?p=1>; rel="prev"')) is None
+    assert next_page(page({}, Link='<?p=9>; rel="next"; anchor="#other"')) is None, "the next page of something else"
     assert next_page(page({})) is None
     assert next_page(Response(URL, headers={"Link": "<?p=2>; rel=next"}, body=b"<html>")) is not None
 

@@ -201,6 +201,11 @@ def test_each_recorded_page_is_a_test_that_fails_with_the_report(project: Path) 
     assert expected["rejects"][0]["kind"] == "book"
 
 
+def test_the_ini_file_may_ask_for_recorded_pages(project: Path) -> None:
+    (project / "pytest.ini").write_text("[pytest]\ntestpaths = tests\nspiders = true\n")
+    assert "fixtures/books/listing/fixture.json::parse" in run_pytest(project, "--collect-only", "-q")
+
+
 def test_the_plugin_is_declared() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert declared["project"]["entry-points"]["pytest11"] == {"scraper": "pytest_scraper"}

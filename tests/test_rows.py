@@ -250,3 +250,12 @@ def test_what_is_no_database_is_told(tmp_path: Path) -> None:
         list(scraper.items(other))
     with pytest.raises(UsageError, match="no class of items"):
         scraper.items(other, Colour)
+
+
+async def test_a_database_of_a_newer_scraper_is_not_guessed_at(tmp_path: Path) -> None:
+    db = tmp_path / "b.db"
+    await crawl(db)
+    with closing(sqlite3.connect(db)) as file:
+        file.execute("pragma user_version = 1000")
+    with pytest.raises(UsageError, match="written by a newer scraper"):
+        list(scraper.items(db))

@@ -188,6 +188,30 @@ async def test_a_page_that_a_callback_has_tried_again_counts_once(errback: str |
     assert kept(memory) == ({"failed": "none"} if errback else {"visits": 1})
 
 
+async def test_a_bad_value_of_a_callback_that_raises_costs_nobody_else_anything() -> None:
+    """Page 2 has ended and waits for page 1, which leaves what cannot be kept."""
+
+    async def parse(self: Any, response: Any) -> Any:
+        self.state[name_of(response)] = True
+        if name_of(response) == "2":
+            self.second.set()
+            return
+        await self.second.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.state["bad"] = object()
+        raise RuntimeError("broken")
+
+    memory = Memory()
+    one = spider("1", "2", parse=parse, second=asyncio.Event())
+    bench = Bench(one, ANSWERS, memory=memory, concurrency_per_host=2)
+    assert await bench.run() == "finished"
+    pages = await bench.pages()
+    assert {name: each.state for name, each in pages.items()} == {"1": "dead", "2": "done"}
+    assert "RuntimeError: broken" in str(pages["1"].error)
+    assert kept(memory) == {"1": True, "2": True}
+
+
 async def test_what_an_errback_changed_before_it_raised_is_taken_back() -> None:
     def failed(self: Any, request: Any, error: Any) -> None:
         self.state["half"] = True

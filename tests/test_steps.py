@@ -1,6 +1,7 @@
 """Item steps: in their order, sync and async; what they drop, reject or turn into something else; open and close."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -246,6 +247,30 @@ async def test_a_step_that_cannot_be_opened_or_closed_ends_the_crawl_and_the_oth
         with pytest.raises(CallbackError, match=rf"{where}\(\) of step Stuck raised OSError: no file"):
             await scraper.crawl(spider, db=tmp_path / f"{where}.db", fetcher=FakeFetcher(FETCHER))
         assert unique.log == [("open", 1), ("close", 1)]
+
+
+@pytest.mark.parametrize(("names", "closed"), [("abc", "cba"), ("ab!", "ba")])
+async def test_those_that_were_opened_are_closed_the_last_first(names: str, closed: str, tmp_path: Path) -> None:
+    found = []
+
+    @dataclass
+    class Named:
+        name: str
+
+        def __call__(self, item: Any) -> Any:
+            return item
+
+        def open(self, run: Run) -> None:
+            if self.name == "!":
+                raise OSError("no file")
+
+        def close(self, run: Run) -> None:
+            found.append(self.name)
+
+    spider = type("Crawled", (Crawled,), {"steps": [Named(name) for name in names]})
+    with suppress(CallbackError):
+        await scraper.crawl(spider, db=tmp_path / "c.db", fetcher=FakeFetcher(FETCHER))
+    assert "".join(found) == closed
 
 
 async def test_a_slow_step_does_not_hold_up_other_pages() -> None:

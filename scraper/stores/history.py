@@ -1,4 +1,4 @@
-"""What explains a run later: the attempts that did not end well, and the links that were not followed."""
+"""What explains a run later: how each page ended, the attempts that did not, and the links that were not followed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from scraper.page import Dead, Found, Retry, Seen
+from scraper.page import Dead, Done, Found, Outcome, Retry, Seen
 
 MOST_EXAMPLES = 100
 """Links kept of each reason for which a run drops them; past that they are only counted."""
@@ -15,6 +15,10 @@ MOST_EXAMPLES = 100
 LONGEST_ERROR = 2_000
 LONGEST_URL = 2_000
 
+FINISH = """
+update pages set state = ?, attempts = ?, status = ?, reason = ?, error = ?, due = ?, first_tried = ?,
+    finished_at = ?, elapsed = ?, bytes = ?, etag = ?, last_modified = ?, reused = ?, crashes = 0 where id = ?
+"""
 PUT_ATTEMPT = """
 insert into attempts (page, run, attempt, at, state, status, reason, error, elapsed, reused)
 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -81,6 +85,35 @@ class HistoryTable:
             query = "select reason, count(*) from dropped where run = ? group by reason"
             self._kept = run, Counter(dict(db.execute(query, (run,))))
         return self._kept[1]
+
+
+def page_row(outcome: Outcome, now: float) -> tuple[Any, ...]:
+    """The values of FINISH: how a visit left its page."""
+    lease, seen = outcome.lease, outcome.seen
+    due = None
+    error = None
+    if isinstance(outcome, Done):
+        state = "done"
+    elif isinstance(outcome, Retry):
+        state, due, error = "retry", now + outcome.delay, outcome.error
+    else:
+        state, error = "dead", outcome.traceback or outcome.error
+    return (
+        state,
+        lease.attempt,
+        seen.status,
+        outcome.reason,
+        storable(error),
+        due,
+        lease.first_tried if lease.first_tried is not None else (now if isinstance(outcome, Retry) else None),
+        now,
+        seen.elapsed,
+        seen.size,
+        storable(seen.etag),
+        storable(seen.last_modified),
+        was_reused(seen),
+        lease.page,
+    )
 
 
 def was_reused(seen: Seen) -> int | None:

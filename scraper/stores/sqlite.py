@@ -40,7 +40,7 @@ from scraper.stores import notes as note_table
 from scraper.stores import runs
 from scraper.stores.database import Database
 from scraper.stores.files import FileTable
-from scraper.stores.history import HistoryTable, storable, was_reused
+from scraper.stores.history import FINISH, HistoryTable, page_row
 from scraper.stores.items import ItemTable
 from scraper.stores.leases import LeaseTable
 from scraper.stores.links import LinkTable
@@ -49,11 +49,6 @@ from scraper.stores.ownership import IfRunning
 from scraper.stores.transaction import transaction
 
 CHUNK = 500
-
-FINISH = """
-update pages set state = ?, attempts = ?, status = ?, reason = ?, error = ?, due = ?, first_tried = ?,
-    finished_at = ?, elapsed = ?, bytes = ?, etag = ?, last_modified = ?, reused = ?, crashes = 0 where id = ?
-"""
 
 
 class SqliteStore:
@@ -249,7 +244,7 @@ class SqliteStore:
                     receipts.append(Receipt(page, applied=False))
                     continue
                 ended.add(page)
-                pages.append(_page_row(outcome, now))
+                pages.append(page_row(outcome, now))
                 receipt = Receipt(page, applied=True)
                 counts["bytes"] += outcome.seen.size
                 if outcome.seen.file is not None:
@@ -366,32 +361,3 @@ class SqliteStore:
 
 def _fetch(query: str, values: tuple[Any, ...], db: sqlite3.Connection) -> list[tuple[Any, ...]]:
     return db.execute(query, values).fetchall()
-
-
-def _page_row(outcome: Outcome, now: float) -> tuple[Any, ...]:
-    """The values of FINISH."""
-    lease, seen = outcome.lease, outcome.seen
-    due = None
-    error = None
-    if isinstance(outcome, Done):
-        state = "done"
-    elif isinstance(outcome, Retry):
-        state, due, error = "retry", now + outcome.delay, outcome.error
-    else:
-        state, error = "dead", outcome.traceback or outcome.error
-    return (
-        state,
-        lease.attempt,
-        seen.status,
-        outcome.reason,
-        storable(error),
-        due,
-        lease.first_tried if lease.first_tried is not None else (now if isinstance(outcome, Retry) else None),
-        now,
-        seen.elapsed,
-        seen.size,
-        storable(seen.etag),
-        storable(seen.last_modified),
-        was_reused(seen),
-        lease.page,
-    )
