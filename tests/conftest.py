@@ -115,7 +115,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
 
     def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
         given = [*map(str, arguments)]
-        code, streams = 0, [TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
+        coding = variables.get("PYTHONIOENCODING", "utf-8")
+        code, streams = 0, [TextIOWrapper(BytesIO(), encoding=coding, write_through=True) for _ in range(2)]
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(streams[0]), redirect_stderr(streams[1]):
             for name in [*os.environ]:
                 if name.startswith("SCRAPER_"):
@@ -128,7 +129,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
             except SystemExit as ended:
                 code = int(ended.code or 0)
         configure()  # what is logged from now on does not go to this stderr
-        return subprocess.CompletedProcess(given, code, *(each.buffer.getvalue().decode() for each in streams))
+        return subprocess.CompletedProcess(given, code, *(each.buffer.getvalue().decode(coding) for each in streams))
 
     yield run
     for name in {*sys.modules} - known:  # a spider of the scratch folder

@@ -17,7 +17,6 @@ from conftest import ROOT, Cli, environment
 from rich.console import Console
 
 from scraper import Response, Settings, Spider
-from scraper import oneoff as oneoff_module
 from scraper.cli.fetch import _line
 from scraper.cli.view import prepared
 from scraper.oneoff import OneOff
@@ -149,9 +148,7 @@ def test_a_server_does_not_write_on_the_terminal() -> None:
     assert out.getvalue() == "< Server: \ufffd[2Jx\ufffd31m\ufffd\n"
 
 
-async def test_a_crawl_delay_holds_between_two_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oneoff_module, "NOTICED", 0.0)
-    told: list[str] = []
+async def test_a_crawl_delay_holds_between_two_requests() -> None:
     robots = "User-agent: *\nCrawl-delay: 0.2\n"
     loop, times = asyncio.get_running_loop(), []
 
@@ -159,14 +156,27 @@ async def test_a_crawl_delay_holds_between_two_requests(monkeypatch: pytest.Monk
         return lambda _: times.append(loop.time()) or body
 
     pages = {"/robots.txt": answer(robots), "/": answer("<p>")}
-    async with LocalSite(pages) as site, OneOff(Plain(), Settings(), lambda host, _: told.append(host)) as oneoff:
+    async with LocalSite(pages) as site, OneOff(Plain(), Settings()) as oneoff:
         for _ in range(2):
             await oneoff.get(Request(site.url()))
-        host = site.url().split("/")[2]
-        assert oneoff.gap(host) == 0.2
-        assert told == [host] * 2
+        assert oneoff.gap(site.url().split("/")[2]) == 0.2
     assert len(times) == 3
     assert all(later - earlier >= 0.195 for earlier, later in pairwise(times))
+
+
+async def test_a_long_wait_is_told() -> None:
+    told: asyncio.Future[tuple[str, float]] = asyncio.get_running_loop().create_future()
+    settings = Settings(delay=100, obey_robots=False)
+    async with (
+        LocalSite({"/": "<p>"}) as site,
+        OneOff(Plain(), settings, lambda *what: told.set_result(what)) as oneoff,
+    ):
+        await oneoff.get(Request(site.url()))
+        second = asyncio.create_task(oneoff.get(Request(site.url())))
+        host, seconds = await told
+        second.cancel()
+        assert host == site.url().split("/")[2]
+    assert 1 <= seconds <= 100
 
 
 # scraper view

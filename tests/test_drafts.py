@@ -3,6 +3,8 @@
 import ast
 import asyncio
 import json
+import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -39,6 +41,11 @@ def found(html: str) -> tuple[str, dict[str, str]]:
     blocks = repeated(page(html).tree)
     assert blocks is not None
     return blocks.css, {each.name: each.query for each in of_blocks(blocks.nodes)}
+
+
+def following(done: "subprocess.CompletedProcess[str]") -> list[list[str]]:
+    """The commands that are proposed, without the name of the program."""
+    return [shlex.split(line)[1:] for line in done.stderr.partition("\nnext:\n")[2].splitlines()]
 
 
 NAV = (
@@ -249,9 +256,14 @@ def test_a_draft_crawls_the_shop(
     assert done.stderr.startswith(f"{kind}: ")
     assert "tried on what was fetched: " in done.stderr
     assert "no item" not in done.stderr
-    assert "scraper crawl shop --limit-pages 20" in done.stderr
-    crawled = cli("crawl", "shop", "--limit-pages", 20)
+    crawl, items, parse = following(done)
+    assert crawl == ["crawl", "shop", "--limit-pages", "20"]
+    crawled = cli(*crawl)
     assert crawled.returncode == 0, crawled.stderr
+    for command in (items, parse):
+        shown = here(*command)
+        assert shown.returncode == 0, shown.stderr
+        assert re.search("^item: [1-9]" if command is parse else "title", shown.stdout, re.MULTILINE), shown.stdout
     event = last_event(crawled.stderr)
     assert event["items"] >= least, crawled.stderr
     assert (event["rejects"], event["failures"]) == (0, 0), crawled.stderr
@@ -260,6 +272,15 @@ def test_a_draft_crawls_the_shop(
     db.close()
     assert all(titles)
     assert len(set(titles)) > 0.9 * len(titles)
+
+
+@pytest.mark.parametrize("template", ["basic", "crawl", "sitemap"])
+def test_what_is_proposed_for_a_page_that_was_not_seen(here: Cli, bookshop_url: str, template: str) -> None:
+    done = here("genspider", "shop", f"{bookshop_url}?a=1&b=2", "--no-fetch", "-t", template)
+    assert done.returncode == 0, done.stderr
+    assert f"'{bookshop_url}?a=1&b=2'" in done.stderr, "for a shell"
+    shown = here(*following(done)[-1])
+    assert (shown.returncode, "error" in shown.stdout.lower()) == (0, False), shown.stdout + shown.stderr
 
 
 @pytest.mark.parametrize(

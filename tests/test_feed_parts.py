@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from typing import Any, ClassVar
 import pytest
 from fed import PAGE, ROWS, TABLE, Place, Table, ids
 from sqlite_rows import rows as ask
+from typer.testing import CliRunner
 
 import scraper
 from scraper import CSVSpider, Response
+from scraper.cli import app
 from scraper.errors import FetchError
 from scraper.feeds import reading
 from scraper.feeds.source import Source
@@ -51,6 +54,16 @@ async def test_a_feed_is_read_in_parts_and_asked_for_once(site: LocalSite, place
     assert report.hosts[0].requests == 1
     assert place.left() == [], "the file is gone when the feed was read"
     assert report.totals.bytes == 2 * len(TABLE), "a part that is read on is no download"
+
+
+async def test_why_tells_parts_from_pages(site: LocalSite, place: Place) -> None:
+    await place.crawl(Table, site.url("/table.csv"), limit_pages=3)
+    told = CliRunner().invoke(app("why"), ["why", str(place.db), site.url("/table.csv")])
+    assert re.findall(r"answer +run 1 (.*)", told.stdout)[:3] == [
+        "fetched it",
+        "read part 1 of the feed from its file",
+        "read part 2 of the feed from its file",
+    ]
 
 
 async def test_a_part_is_no_link_that_could_be_dropped(site: LocalSite, place: Place) -> None:

@@ -137,7 +137,7 @@ async def test_indexes_without_end_come_to_an_end(site: LocalSite, tmp_path: Pat
 
 async def test_rules_follow_filter_and_alternates(site: LocalSite, tmp_path: Path) -> None:
     class Chosen(Pages):
-        sitemap_rules: ClassVar[Any] = [("/a", "parse"), (r"/[bc]$", "other")]
+        sitemap_rules: ClassVar[Any] = [("/a/no", None), ("/a", "parse"), (r"/[bc]$", "other")]
         sitemap_follow: ClassVar[Any] = ["wanted"]
         sitemap_alternate_links = True
 
@@ -151,12 +151,13 @@ async def test_rules_follow_filter_and_alternates(site: LocalSite, tmp_path: Pat
     link = '<x:link xmlns:x="x" rel="alternate" href="/b"/>'
     site.pages |= {
         "/index.xml": index("/wanted.xml", "/unwanted-not.xml?x", "/no.xml"),
-        "/wanted.xml": urlset(f"<loc>/a</loc>{link}", "<loc>/c</loc><priority>0</priority>", "/d"),
+        "/wanted.xml": urlset(f"<loc>/a</loc>{link}", "<loc>/c</loc><priority>0</priority>", "/d", "/a/no"),
         "/unwanted-not.xml?x": urlset("/c"),
     }
     await crawl(tmp_path, site, "/index.xml", base=Chosen)
     assert found(tmp_path) == {"a", "other b", "other c"}
     assert site.requests["/no.xml"] == 0 and site.requests["/d"] == 0
+    assert site.requests["/a/no"] == 0, "a rule without a callback passes over"
 
 
 async def test_what_is_not_followed_is_told(site: LocalSite, tmp_path: Path) -> None:

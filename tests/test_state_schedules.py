@@ -13,11 +13,12 @@ import pytest
 from crawling import SITE, Bench, spider
 
 from scraper import Request
-from scraper.errors import Disconnected, StoreError
+from scraper.errors import CallbackError, Disconnected, Postponed, StoreError
 from scraper.page import Note, Outcome, Receipt
 from scraper.state import State, load_state, take_back
 from scraper.stores.memory import Memory, MemoryStore
 from scraper.testing import FakeClock
+from scraper.writer import GROUP
 
 NAMES = [str(number) for number in range(24)]
 ANSWERS: dict[str, Any] = {name: 404 if int(name) % 8 == 7 else "" for name in NAMES}
@@ -149,6 +150,50 @@ async def test_what_start_does_in_the_middle_of_a_callback_is_not_taken_back_wit
     assert kept(memory)["start"] is True
 
 
+async def test_start_may_keep_the_dict_while_it_runs() -> None:
+    async def start(self: Any) -> Any:
+        state = self.state
+        yield Request(SITE + "1")
+        await self.first.wait()
+        state["start"] = True
+        yield Request(SITE + "2")
+        await self.second.wait()
+
+    def parse(self: Any, response: Any) -> None:
+        self.state[name_of(response)] = True
+        if name_of(response) == "2":
+            self.second.set()
+            raise RuntimeError("broken")
+        self.first.set()
+
+    memory = Memory()
+    one = spider(start=start, parse=parse, first=asyncio.Event(), second=asyncio.Event())
+    await Bench(one, ANSWERS, memory=memory).run()
+    assert kept(memory) == {"1": True, "start": True}
+
+
+async def test_the_end_of_start_keeps_no_half_of_a_callback() -> None:
+    """Page 1 hangs half-way when start() ends, and page 2 is committed after that."""
+
+    async def start(self: Any) -> Any:
+        yield Request(SITE + "1")
+        await self.half.wait()
+        yield Request(SITE + "2")
+
+    async def parse(self: Any, response: Any) -> Any:
+        if name_of(response) == "1":
+            self.state["1"] = "half"
+            self.half.set()
+            await asyncio.Event().wait()
+        yield {}
+
+    memory = Memory()
+    bench = Bench(spider(start=start, parse=parse, half=asyncio.Event()), ANSWERS, memory=memory, grace=5)
+    await bench.run(meanwhile=lambda: bench.engine.stop("SIGTERM") if len(bench.asked) == 2 else None)
+    assert await bench.states() == {"1": "due", "2": "done"}
+    assert kept(memory) == {}
+
+
 def test_what_nobody_s_visit_did_is_not_taken_back_with_a_visit() -> None:
     """As open() of a step does it, in a crawl that asks for no seeds."""
     state = State()
@@ -210,6 +255,78 @@ async def test_a_bad_value_of_a_callback_that_raises_costs_nobody_else_anything(
     assert {name: each.state for name, each in pages.items()} == {"1": "dead", "2": "done"}
     assert "RuntimeError: broken" in str(pages["1"].error)
     assert kept(memory) == {"1": True, "2": True}
+
+
+async def test_a_visit_that_comes_to_nothing_lets_those_go_that_wait_for_it() -> None:
+    """Page 2 has ended and waits for page 1, which asks to be visited later, and then waits for page 2 in its turn."""
+    tries = []
+
+    class Committed:
+        async def committed(self, outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> None:
+            one.committed.set()  # type: ignore[attr-defined]
+
+    async def parse(self: Any, response: Any) -> Any:
+        name = name_of(response)
+        tries.append(name)
+        if tries.count("1") < 2:
+            self.state[name] = True
+        if name == "2":
+            self.second.set()
+        elif tries.count("1") == 1:
+            await self.second.wait()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            raise Postponed("not yet")
+        else:
+            await self.committed.wait()
+        yield {}
+
+    memory = Memory()
+    one = spider("1", "2", parse=parse, second=asyncio.Event(), committed=asyncio.Event())
+    bench = Bench(one, ANSWERS, memory=memory, concurrency_per_host=2, observers=[Committed()])
+    assert await bench.run() == "finished"
+    assert tries.count("1") == 2
+    assert await bench.states() == {"1": "done", "2": "done"}
+    assert bench.engine.frontier.in_flight == 0, "its place is given back once"
+
+
+def test_where_visits_meet_a_bad_value_gives_way_to_the_one_that_was_kept() -> None:
+    state = State()
+    state.load('{"place": 1}')
+    state.visiting = (1, 2)
+    for worker in state.visiting:
+        copy_context().run(lambda worker: (state.enter(worker), state.touch()), worker)
+    state.values.update(place=object(), other=2)
+    with pytest.raises(CallbackError, match="place"):
+        state.ended()
+    assert state.values == {"place": 1, "other": 2}
+
+
+async def test_a_slow_store_slows_visits_that_touch_the_state_too() -> None:
+    """At its first commit it stands still until nothing else moves; by then few more pages have been asked for."""
+    go = asyncio.Event()
+
+    class Slow(MemoryStore):
+        async def commit(self, outcomes: Sequence[Outcome], now: float, notes: Sequence[Note] = ()) -> list[Receipt]:
+            await go.wait()
+            return await super().commit(outcomes, now, notes)
+
+    def parse(self: Any, response: Any) -> None:
+        self.state["n"] = self.state.get("n", 0) + 1
+
+    names = [str(number) for number in range(4 * GROUP)]
+    asked = []
+
+    def meanwhile() -> None:
+        asked.append(len(bench.asked))
+        if len(asked) > 3 and asked[-3] == asked[-1] > 0:
+            go.set()
+
+    memory = Memory()
+    bench = Bench(spider(*names, parse=parse), dict.fromkeys(names, ""), store=Slow(memory))
+    await bench.run(meanwhile=meanwhile)
+    assert next(number for before, number in zip(asked, asked[2:], strict=False) if before == number > 0) < 2 * GROUP
+    assert kept(memory) == {"n": len(names)}
 
 
 async def test_what_an_errback_changed_before_it_raised_is_taken_back() -> None:

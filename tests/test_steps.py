@@ -13,8 +13,8 @@ from crawling import SITE, Bench
 
 import scraper
 from scraper import DropItem, Field, Spider, fields
-from scraper.collect import collect
-from scraper.errors import CallbackError, SpiderError
+from scraper.collect import FEW, collect
+from scraper.errors import CallbackError, MissingExtra, SpiderError
 from scraper.page import Run
 from scraper.request import Request
 from scraper.scope import Scope
@@ -99,6 +99,39 @@ def test_a_drop_keeps_its_words_while_they_are_few() -> None:
     assert found.drops["item drops"] == 302 - 2 - 99
 
 
+def test_a_cleaner_may_drop_an_item() -> None:
+    def wanted(value: str) -> str:
+        raise DropItem(f"not {value}")
+
+    @dataclass
+    class Choosy:
+        title: str = Field(clean=wanted)
+
+    for steps in ([], [upper]):
+        found = gather(steps, Choosy("a"))
+        assert (found.items, found.rejects, found.drops) == ([], [], {"item clean: not a": 1})
+
+
+async def test_many_items_of_a_page_do_not_hold_the_loop() -> None:
+    turns = [0]
+    seen = set()
+
+    async def turn() -> None:
+        while True:
+            await asyncio.sleep(0)
+            turns[0] += 1
+
+    def step(item: Any) -> Any:
+        seen.add(turns[0])
+        return item
+
+    turning = asyncio.ensure_future(turn())
+    spider = type("Stepped", (Shop,), {"steps": [step]})()
+    await collect(Scope(spider), iter([{}] * (2 * FEW + 1)), PARENT)
+    turning.cancel()
+    assert len(seen) == 3
+
+
 def test_a_step_that_raises_costs_the_item_alone() -> None:
     def odd(book: Book) -> Book:
         if book.title == "b":
@@ -110,6 +143,15 @@ def test_a_step_that_raises_costs_the_item_alone() -> None:
     assert [(each.kind, each.reason) for each in found.rejects] == [("book", "step odd raised KeyError: 'odd'")]
     assert found.rejects[0].data.startswith("Book(title='b'")
     assert len(found.links) == 1
+
+
+@pytest.mark.parametrize("error", [CallbackError, MissingExtra])
+def test_what_is_wrong_with_the_spider_itself_costs_the_page(error: type[Exception]) -> None:
+    def lacks(book: Book) -> Book:
+        raise error("pip install it")
+
+    with pytest.raises(error, match="pip install it"):
+        gather([lacks], Book("a"))
 
 
 @dataclass
@@ -156,6 +198,12 @@ def test_methods_partials_and_classes_are_steps() -> None:
         def add(self, end: str, book: Book) -> Book:
             return replace(book, title=book.title + end)
 
+        def none(self, book: Book, end: str) -> None:
+            """Drops all."""
+
+    dropping = type("Dropping", (Mine,), {"__init__": lambda self: None})()
+    dropping.steps = [partial(partial(dropping.none), end="?")]
+    assert gather(None, Book("a"), spider=dropping).drops == {"item none": 1}
     found = gather(None, Book("a"), Book("a"), spider=Mine())
     assert [item.value.title for item in found.items] == ["amine?"]
     assert found.drops == {"item Unique": 1}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import keyword
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -76,12 +77,7 @@ def genspider(
     draft, pages = made(url, template, fetch, setting, ignore_robots)
     write(name, draft, pages, file)
     print("\nnext:", file=sys.stderr)
-    commands = [
-        f"scraper crawl {name} --limit-pages 20",
-        f"scraper items {name}",
-        f"scraper parse {draft.url} --spider {name}",
-    ]
-    for command in commands:
+    for command in following(name, draft):
         print(f"  {command}", file=sys.stderr)
 
 
@@ -100,6 +96,16 @@ def checked(name: str, folder: Path, force: bool) -> Path:
     if (there is not None or file.exists()) and not force:
         raise UsageError(f"there is {file}; choose another name, or overwrite it with --force")
     return file
+
+
+def following(name: str, draft: Draft) -> list[str]:
+    """Commands to go on with. The page that is parsed is one that items are read from, where it was seen."""
+    callback = " -c parse_item" if draft.template in ("crawl", "sitemap") else ""
+    return [
+        f"scraper crawl {name} --limit-pages 20",
+        f"scraper items {name}",
+        f"scraper parse {shlex.quote(draft.sample or draft.url)} --spider {name}{callback}",
+    ]
 
 
 def made(

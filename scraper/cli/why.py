@@ -108,6 +108,8 @@ def _of_page(page: Page, last: RunRow, now: float) -> str:
 
     met = f"run {page.run}"
     if page.answer == "fetched":
+        if page.part and page.status is None:
+            return f"{met} read part {page.part} of the feed from its file"
         return f"{met} fetched it"
     if page.answer == "redirect":
         rule = (page.reason or "").removeprefix("redirect").strip()

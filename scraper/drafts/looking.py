@@ -138,7 +138,7 @@ async def _crawl(page: Response, blocks: Blocks | None, get: Get, why: str = "")
     about = f"Pages linked from {page.url}: a first draft by scraper genspider."
     columns = [Column("url", "", "key"), *_of_page(sample)]
     told += f"; fields are those of {sample.url}"
-    return Draft("crawl", f"{why}; {told}" if why else told, page.url, about, columns, rules=rules)
+    return Draft("crawl", f"{why}; {told}" if why else told, page.url, about, columns, rules=rules, sample=sample.url)
 
 
 def _item_urls(page: Response, blocks: Blocks | None) -> list[str]:
@@ -185,7 +185,7 @@ async def _sitemap(page: Response, kind: str, get: Get) -> Draft:
         why += f"; of its first {len(urls):,} URLs {len(items):,} look like {rules[0][0]}"
     why += f"; fields are those of {sample.url}"
     about = f"Pages in the site map of {origin_of(page.url)}: a first draft by scraper genspider."
-    return Draft("sitemap", why, page.url, about, columns, rules=rules, sitemaps=maps)
+    return Draft("sitemap", why, page.url, about, columns, rules=rules, sample=sample.url, sitemaps=maps)
 
 
 async def _maps_of(url: str, get: Get) -> tuple[list[str], Response, str]:

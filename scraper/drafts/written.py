@@ -38,6 +38,8 @@ class Draft(Struct):
     next: str | None = None
     rules: list[tuple[str, bool]] = []
     """Patterns of links for CrawlSpider and SitemapSpider, and whether an item is on the pages that they lead to."""
+    sample: str = ""
+    """Such a page."""
     sitemaps: list[str] = []
     path: list[str] = []
     """Keys that lead to the objects in a JSON document."""

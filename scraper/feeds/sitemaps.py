@@ -44,8 +44,8 @@ class SitemapSpider(ReadingSpider):
 
     Attributes:
         sitemap_urls: URLs of site maps; that of a robots.txt stands for the site maps it names.
-        sitemap_rules: (pattern, callback) pairs; the first whose pattern is found in a URL gets its page, and a URL
-            that matches none is passed over.
+        sitemap_rules: (pattern, callback) pairs; the first whose pattern is found in a URL gets its page. A URL that
+            matches none is passed over, and so is one whose callback is None.
         sitemap_follow: patterns; of an index, the site maps with one of them are followed.
         sitemap_alternate_links: whether the same page in other languages (``xhtml:link``) is followed, too.
         sitemap_changed_only: whether pages are passed over whose ``lastmod`` is older than the beginning of the last
@@ -143,7 +143,7 @@ class SitemapSpider(ReadingSpider):
     def _callback_for(self, url: str) -> CallbackRef:
         for pattern, callback in self.sitemap_rules:
             if re.search(pattern, url):
-                return callback or "parse"
+                return callback
         return None
 
     def _may_have_changed(self, lastmod: str | None) -> bool:

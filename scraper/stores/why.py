@@ -58,6 +58,8 @@ class Page(Struct):
     redirect: str | None
     answer: str
     attempts: list[Attempt]
+    part: int = 0
+    """Which part of a feed it read on from its file; 0 for all other pages."""
 
 
 class Drop(Struct):
@@ -147,11 +149,12 @@ def _page(db: sqlite3.Connection, row: tuple[Any, ...], now: float) -> Page:
         values = (met, tries, fetched_at or 0.0, state, status, reason, short(error) or None, elapsed, _bool(reused))
         attempts.append(Attempt(*values))
     (rejects,) = db.execute("select count(*) from rejects where page = ? and run = ?", (id, met)).fetchone()
+    request = msgspec.json.decode(extra) if extra else {}
     page = Page(
         id,
         url,
         fp.hex(),
-        msgspec.json.decode(extra).get("method", "GET") if extra else "GET",
+        request.get("method", "GET"),
         state,
         reason,
         error,
@@ -168,6 +171,7 @@ def _page(db: sqlite3.Connection, row: tuple[Any, ...], now: float) -> Page:
         None,
         state,
         attempts,
+        (request.get("options") or {}).get("part", {}).get("number", 0),
     )
     if reason == "redirect" and state == "done":
         target = db.execute("select url from pages where found_on = ? order by id desc limit 1", (id,)).fetchone()

@@ -91,13 +91,15 @@ async def an_item_has_its_files_whatever_its_key(make: Make) -> None:
 
 async def one_download_of_two_pages_is_fetched_once_and_is_both_items(make: Make) -> None:
     async with owner(make) as store:
-        await store.add(requests("p", "q"), NOW)
-        first, second = await take(store)
+        await store.add(requests("p", "q", "r"), NOW)
+        first, second, third = await take(store)
         await store.commit([gave(first, [item(key="1")], (download(), "thing", "1", 0, ""))], NOW)
         (lease,) = await take(store)
         await store.commit([came(lease, fact())], NOW)
         await store.commit([gave(second, [item(key="2")], (download(), "thing", "2", 0, ""))], NOW)
         assert await take(store) == []
+        # A file that another page gives an item in the same run is one more.
+        await store.commit([gave(third, [item(key="1")], (download("b.jpg"), "thing", "1", 0, ""))], NOW)
         assert (await read(store))["a.jpg"].items == (("thing", "1", ""), ("thing", "2", ""))
 
 
