@@ -62,7 +62,8 @@ def to_item(value: Any, most: int = sys.maxsize, page: Any = None) -> Item | Rej
 
     Its fields are checked against what its class declares, and cleaned before that when there is a ``page`` (a
     Response). One of more than ``most`` bytes as JSON cannot be stored.
-    Decimal, date, UUID, Enum, bytes (base64), set, nested items: as msgspec writes them. NaN is null.
+    Date, UUID, Enum, bytes (base64), set, nested items: as msgspec writes them. NaN is null. A Decimal is a number, with
+    just its digits.
     Raises CallbackError for a class whose declared key is not among its fields, and what ``fitted`` raises.
     """
     shape = _shapes[type(value)]
@@ -74,7 +75,7 @@ def to_item(value: Any, most: int = sys.maxsize, page: Any = None) -> Item | Rej
             if type(fitted) is not type(value):
                 return to_item(fitted, most)
             value = fitted
-        plain = value.model_dump(mode="json") if dumps else value
+        plain = _dumped(value) if dumps else value
         data = _encode(plain)
         if data[:1] != b"{":
             raise TypeError("its JSON is not an object")
@@ -83,6 +84,10 @@ def to_item(value: Any, most: int = sys.maxsize, page: Any = None) -> Item | Rej
             return Reject(kind, words, data[:4000].decode("utf-8", "replace"))
         if fields is None:
             fields = tuple(map(str, plain))
+        try:
+            _read(data)
+        except msgspec.DecodeError:
+            raise Unfit(_no_number(fields, values(plain))) from None
         empty: tuple[str, ...] = ()
         try:  # in the usual case nothing is empty, and no more is asked than what costs least
             for each in values(plain):
@@ -152,7 +157,7 @@ def _key(names: tuple[str, ...], value: Any) -> str:
         if part is None or part == "":
             raise ValueError(f"the key field {name!r} is empty")
     if len(parts) > 1:
-        return _encode(parts).decode()
+        return _encode_key(parts).decode()
     return str(msgspec.to_builtins(parts[0], enc_hook=_plain))
 
 
@@ -223,9 +228,27 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def _no_number(fields: Iterable[str], values: Iterable[Any]) -> str:
+    """Which field has what msgspec writes, but nobody reads."""
+    for name, value in zip(fields, values, strict=False):
+        try:
+            _read(b'{"":%b}' % _encode(value))
+        except msgspec.DecodeError as error:
+            if "key" in str(error):
+                return f"{name}: a dict with a Decimal for a key cannot be stored as JSON; make the key a text"
+            break
+    return f"{name}: NaN, an infinite Decimal and one beyond 1e308 are no JSON numbers; write None"
+
+
+def _dumped(model: Any) -> Any:
+    from scraper.digits import dumped  # for pydantic only
+
+    return dumped(model)
+
+
 def _plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+        return _dumped(value)
     if isinstance(value, PurePath):
         return str(value)
     raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")
@@ -234,4 +257,8 @@ def _plain(value: Any) -> Any:
 _MARKS = ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__", "model_fields")
 _SIZED = (str, bytes, bytearray, memoryview, list, tuple, set, frozenset, dict)
 _shapes = _Shapes()
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+_encode = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode
+_encode_key = msgspec.json.Encoder(enc_hook=_plain).encode
+"""A Decimal in a key is its text."""
+_read = msgspec.json.Decoder(dict[str, Any]).decode
+"""What is stored is read once before: of a Decimal that is NaN, or far too large, msgspec writes what is no JSON."""

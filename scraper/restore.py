@@ -22,6 +22,7 @@ from uuid import UUID
 
 import msgspec
 
+from scraper import digits
 from scraper.convert import name_of, shown
 from scraper.fields import restoring
 from scraper.page import Unfit
@@ -120,6 +121,7 @@ def _model(kind: Any) -> Restore:
     computed = set(kind.model_computed_fields)
     by_name = "by_name" in inspect.signature(kind.model_validate_json).parameters  # since pydantic 2.11
     either = {"by_alias": True, "by_name": True} if by_name else {}
+    spell = digits.spelled(kind)
 
     def restore(data: Any) -> Any:
         if not isinstance(data, dict):
@@ -127,7 +129,7 @@ def _model(kind: Any) -> Restore:
         given = {name: value for name, value in data.items() if name not in computed}
         token = restoring.set(True)
         try:
-            return kind.model_validate_json(msgspec.json.encode(given), **either)
+            return kind.model_validate_json(digits.encoded(spell(given)), **either)
         except ValueError as error:  # its ValidationError is one
             raise Unfit(" ".join(str(error).split())[:500]) from error
         finally:
@@ -148,13 +150,9 @@ def _lazy(hint: Any) -> Restore:
     return restore
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
 def _compiled(hint: Any) -> Restore:
     if hint is Any or hint is object or isinstance(hint, str | typing.ForwardRef):
-        return _same
+        return digits.plain
     if isinstance(hint, typing.NewType):
         return _compiled(hint.__supertype__)
     if isinstance(hint, typing.TypeVar):
@@ -176,7 +174,7 @@ def _compiled(hint: Any) -> Restore:
     if hint is None or hint is type(None):
         return _exactly(type(None))
     if not isinstance(plain, type):
-        return _same
+        return digits.plain
     if typing.is_typeddict(plain) or (issubclass(plain, tuple) and hasattr(plain, "_fields")):
         return _named(plain)
     return _scalar(plain)
@@ -198,6 +196,10 @@ def _scalar(kind: Any) -> Restore:
         return _exactly(kind)
 
     def restore(value: Any) -> Any:
+        if kind is Decimal and type(value) in (int, float):
+            return Decimal(repr(value))
+        if type(value) is Decimal and kind is not Decimal and not issubclass(kind, enum.Enum):
+            value = float(value)
         try:
             if kind is float:  # NaN is stored as null
                 return float("nan") if value is None else float(_exactly(type(value))(value))
@@ -209,7 +211,7 @@ def _scalar(kind: Any) -> Restore:
                 return kind(value)
         except (ValueError, TypeError, OverflowError) as error:
             raise Unfit(f"{shown(value)} is not {name_of(kind)} ({error})") from None
-        return value  # of a class that JSON has no word for, or a protocol: as it is stored
+        return digits.plain(value)  # of a class that JSON has no word for, or a protocol: as it is stored
 
     if kind is float:
         plain = restore
@@ -227,7 +229,7 @@ def _member(kind: type[enum.Enum], value: Any) -> Any:
     if issubclass(kind, enum.Flag):  # of several members
         return kind(value)
     for member in kind:
-        if member.value == value or msgspec.to_builtins(member.value) == value:
+        if member.value in (value, digits.plain(value)) or msgspec.to_builtins(member.value) == value:
             return member
     raise ValueError(f"it has {', '.join(repr(member.value) for member in kind)}"[:200])
 
@@ -244,7 +246,7 @@ def _one_of(hint: Any, args: tuple[Any, ...]) -> Restore:
 
 
 def _mapping(args: tuple[Any, ...]) -> Restore:
-    keys, values = (_key(args[0]), _compiled(args[1])) if args else (_same, _same)
+    keys, values = (_key(args[0]), _compiled(args[1])) if args else (str, digits.plain)
 
     def restore(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -279,7 +281,7 @@ def _container(hint: Any, plain: Any, args: tuple[Any, ...]) -> Restore:
             return tuple(part(each) for part, each in zip(parts, value, strict=True))
 
         return fixed
-    inner = _compiled(args[0]) if args else _same
+    inner = _compiled(args[0]) if args else digits.plain
 
     def restore(value: Any) -> Any:
         if not isinstance(value, list):
@@ -307,7 +309,7 @@ def _named(kind: Any) -> Restore:
 
 def _union(hint: Any, args: tuple[Any, ...]) -> Restore:
     members = sorted(args, key=lambda each: (each is str, each is float))  # what takes anything comes last
-    backs = [(each, _compiled(each)) for each in members]
+    backs = [(each, _number if each is Decimal and str in args else _compiled(each)) for each in members]
     maybe = type(None) in args
 
     def restore(value: Any) -> Any:
@@ -321,6 +323,13 @@ def _union(hint: Any, args: tuple[Any, ...]) -> Restore:
         raise Unfit(f"{shown(value)} is not {name_of(hint)}")
 
     return restore
+
+
+def _number(value: Any) -> Any:
+    """A Decimal where a text may stand as well: then text is text."""
+    if isinstance(value, str):
+        raise Unfit(f"{shown(value)} is not Decimal")
+    return _compiled(Decimal)(value)
 
 
 def _has_fields(kind: Any, value: Any) -> bool:

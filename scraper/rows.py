@@ -58,8 +58,10 @@ def items(
     if not path.is_file():
         raise UsageError(f"there is no database {path}; a crawl makes it")
     restore: Any = None
-    if isinstance(kind, type):
-        from scraper.restore import restorer  # not for dicts
+    decode: Any = msgspec.json.decode
+    if isinstance(kind, type) and not issubclass(kind, dict):
+        from scraper.digits import decoded  # not for dicts
+        from scraper.restore import restorer
 
         try:
             restore = restorer(kind)

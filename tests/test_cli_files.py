@@ -51,6 +51,25 @@ async def test_files_are_listed_with_their_items(gallery: Gallery) -> None:
     assert rows(gallery, "--run", "1") and ask(gallery, "--run", "2").exit_code
 
 
+async def test_the_table_says_which_file_is_whose(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery.site.pages["/s"] = (200, BODY + b"1", PNG)
+    await gallery.crawl(gets("/s", min_size=(99, 99)))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    head, _, *lines = ask(gallery).stdout.splitlines()
+    assert head.split() == ["items", "path", "status", "size", "url"]
+    found = {line.split()[-1].rpartition("/")[2]: line for line in lines}
+    assert found["x"].startswith(f"item 1.0  {place(BODY, '.png')}  fetched"), "a pipe is as wide as it needs to be"
+    assert f"→ {gallery.site.url('/z')}" in found["y"]
+    assert found["s"].startswith("item 1.0  an image of 60 x 40 pixels, less than 99 x 99  ")
+    for width in (80, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        head, _, *lines = ask(gallery).stdout.splitlines()
+        assert head.split()[:4] == ["items", "path", "status", "size"]
+        assert max(map(len, lines)) <= width
+        whose = next(line for line in lines if line.startswith("item 1.0  "))
+        assert "gallery/images/" in whose and whose.split()[2].endswith(".png"), whose
+
+
 async def test_what_is_gone_or_cut_is_missing(gallery: Gallery) -> None:
     assert rows(gallery, "--missing") == []
     assert "no file is missing" in ask(gallery, "--missing").stderr

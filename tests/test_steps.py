@@ -12,7 +12,8 @@ import pytest
 from crawling import SITE, Bench
 
 import scraper
-from scraper import DropItem, Field, Spider, fields
+from scraper import Download, DropItem, Field, Spider, fields
+from scraper.belonging import settle
 from scraper.collect import FEW, collect
 from scraper.errors import CallbackError, MissingExtra, SpiderError
 from scraper.page import Run
@@ -152,6 +153,17 @@ def test_what_is_wrong_with_the_spider_itself_costs_the_page(error: type[Excepti
 
     with pytest.raises(error, match="pip install it"):
         gather([lacks], Book("a"))
+
+
+def test_the_file_of_an_item_that_a_step_rejects_is_left_out() -> None:
+    def odd(book: Book) -> Book:
+        raise KeyError("odd")
+
+    book = Book("a")
+    spider = type("Stepped", (Shop,), {"steps": [odd]})()
+    found = gather(None, book, Download(SITE + "a.png", into="covers", item=book), spider=spider)
+    settle(Scope(spider), found, PARENT)
+    assert (found.links, found.files, len(found.rejects)) == ([], None, 1)
 
 
 @dataclass

@@ -15,6 +15,7 @@ import typer
 from scraper.cli.opened import AsJson, Where, chosen_run, opened, piped
 from scraper.errors import UsageError
 from scraper.settings import load
+from scraper.url import shown
 
 QUERY = """
 select p.url, p.state, p.reason, f.status, f.folder, f.path, f.size, f.sha256, f.content_type, f.flaw, f.thumbs,
@@ -24,6 +25,8 @@ select p.url, p.state, p.reason, f.status, f.folder, f.path, f.size, f.sha256, f
 from files f join pages p on p.id = f.page left join pages t on t.id = f.leads_to
 where ? is null or f.last_run = ? order by f.page
 """
+MOST_ITEMS = 3
+"""Items of one file that are named in the table."""
 KNOWN = """
 create temp table known as
 select path from files where path is not null
@@ -120,15 +123,28 @@ def _print(rows: list[dict[str, Any]], missing: bool, path: Path) -> None:
     if not rows:
         print(f"{'no file is missing' if missing else 'no files'} in {path}", file=sys.stderr)
         return
-    columns = ("status", "size", "items", "url", "path")
+    columns = ("items", "path", "status", "size", "url")
     cells = [
         (
+            _named(row["items"]),
+            row["path"] or _instead(row),
             "missing" if row["there"] is False else row["status"],
             size(row["size"]) if row["size"] is not None else "",
-            ", ".join(f"{item['kind']} {item['key']}" for item in row["items"]),
-            row["url"],
-            row["path"] or row["flaw"] or row["leads_to"],
+            shown(row["url"]),
         )
         for row in rows
     ]
-    print_rows(columns, cells, numbers=("size",))
+    print_rows(columns, cells, numbers=("size",), least=4)
+
+
+def _named(items: list[dict[str, Any]]) -> str:
+    words = [f"{item['kind']} {item['key']}" for item in items[:MOST_ITEMS]]
+    more = [f"and {len(items) - MOST_ITEMS:,} more"] if len(items) > MOST_ITEMS else []
+    return ", ".join([*words, *more])
+
+
+def _instead(row: dict[str, Any]) -> str:
+    """Why there is no path: the fact alone, as the URL has a column of its own."""
+    if row["flaw"]:
+        return str(row["flaw"]).removeprefix(f"{shown(row['url'])} ").removeprefix("is ")
+    return f"→ {shown(row['leads_to'])}" if row["leads_to"] else ""

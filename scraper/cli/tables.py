@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 from rich import box
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
@@ -34,6 +35,7 @@ LEDGER_COLUMNS = (
 )
 """Short, so that the ledger fits into 80 columns."""
 MOST_CELL = 40
+LEAST_CELL = 16
 
 
 class _Piped(Console):
@@ -46,7 +48,13 @@ class _Piped(Console):
 def console(stderr: bool = False) -> Console:
     """A rich console that keeps its shape in files and pipes."""
     stream, kind = (sys.stderr, Console) if stderr else (sys.stdout, _Piped)
-    return kind(file=stream, highlight=False, soft_wrap=False, width=None if stream.isatty() else WIDE, emoji=False)
+    width = None if _is_limited(stream) else WIDE
+    return kind(file=stream, highlight=False, soft_wrap=False, width=width, emoji=False)
+
+
+def _is_limited(stream: IO[str]) -> bool:
+    """Whether something says how wide the output is: a terminal, or who has set COLUMNS. rich asks both."""
+    return stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
 
 
 def duration(seconds: float) -> str:
@@ -198,19 +206,24 @@ def print_rows(
     title: str = "",
     out: Console | None = None,
     numbers: Collection[str] = (),
+    least: int = 0,
 ) -> None:
     """A table of as many columns as fit, long values cut; names the columns that did not fit.
 
-    The columns named in ``numbers`` are set to the right.
+    Where the output is no terminal, and COLUMNS does not say how wide it is, all columns fit. Those named in
+    ``numbers`` are set to the right. The first ``least`` are shown in any case, as wide as there is room, and cut in
+    the middle.
     """
     out = out or console()
     cells = [[_one_line(value) for value in row] for row in rows]
-    widths = [
-        min(MOST_CELL, max(cell_len(text) for text in (column, *(row[n] for row in cells))))
-        for n, column in enumerate(columns)
-    ]
+    widths = [max(cell_len(text) for text in (column, *(row[n] for row in cells))) for n, column in enumerate(columns)]
+    widths = [each if n < least else min(MOST_CELL, each) for n, each in enumerate(widths)]
+    if not _is_limited(out.file):
+        out.width = max(out.width, sum(widths) + 2 * len(widths))
+    widths[:least] = _shrunk(widths[:least], out.width - 2 * least)
+    cells = [[_cut(text, widths[n]) if n < least else text for n, text in enumerate(row)] for row in cells]
     shown, room = 0, out.width
-    while shown < len(columns) and (shown == 0 or room >= widths[shown]):
+    while shown < len(columns) and (shown < max(1, least) or room >= widths[shown]):
         room -= widths[shown] + 2
         shown += 1
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, title_justify="left")
@@ -224,6 +237,22 @@ def print_rows(
     out.print(table)
     if shown < len(columns):
         out.print(Text(f"not shown: {', '.join(columns[shown:])}", style="dim"))
+
+
+def _shrunk(widths: Sequence[int], room: int) -> list[int]:
+    """The widest made narrower, as few of them as it takes, down to LEAST_CELL."""
+    found, left = [*widths], len(widths)
+    for n in sorted(range(len(widths)), key=widths.__getitem__):
+        found[n] = min(widths[n], max(LEAST_CELL, room // left))
+        room, left = room - found[n], left - 1
+    return found
+
+
+def _cut(text: str, width: int) -> str:
+    """Without its middle: an address begins as others do, and a path ends as they do."""
+    if cell_len(text) <= width:
+        return text
+    return f"{set_cell_size(text, width // 2).rstrip()}…{text[-(width - width // 2 - 1) :]}"
 
 
 def _one_line(value: Any) -> str:
