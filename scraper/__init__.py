@@ -1,5 +1,6 @@
 """A web-scraping framework on pooled keep-alive sessions, exactly-once to the row."""
 
+import sys as _sys
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
@@ -34,6 +35,7 @@ from scraper.selector import Selector, SelectorList
 from scraper.settings import VERSION as __version__
 from scraper.settings import Host, Settings
 from scraper.spider import Spider
+from scraper.theirs import PUBLIC as _PUBLIC
 
 if _TYPE_CHECKING:
     from scraper.crawl_spider import CrawlSpider
@@ -120,7 +122,12 @@ of a short crawl is measured. Each stands above a second time, below ``if TYPE_C
 
 def __getattr__(name: str) -> _Any:
     if name not in _RARE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        words = f"module {__name__!r} has no attribute {name!r}"
+        if (hint := _PUBLIC.get(name)) is None:
+            raise AttributeError(words)
+        # Of an AttributeError ``from scraper import Item`` would not show the words.
+        importing = _sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap"
+        raise (ImportError if importing else AttributeError)(f"{words}; {hint}")
     value = globals()[name] = getattr(_import_module(_RARE[name]), name)
     return value
 

@@ -129,8 +129,10 @@ def _converted(value: Any, kind: type) -> Any:
     if kind is float and number:
         return float(value)
     if kind is Decimal and number:
-        return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    if text and kind in (int, float, bool, Decimal):
+        return _finite(Decimal(repr(value)) if isinstance(value, float) else Decimal(value))
+    if text and kind is Decimal:
+        return _finite(msgspec.convert(value.strip(), Decimal))
+    if text and kind in (int, float, bool):
         return msgspec.convert(value.strip(), kind, strict=False)
     if text and kind in (datetime, date, time, timedelta, UUID):
         return msgspec.convert(value.strip(), kind)
@@ -143,6 +145,12 @@ def _converted(value: Any, kind: type) -> Any:
     if issubclass(kind, PurePath) and text:
         return kind(value)
     raise ValueError
+
+
+def _finite(value: Decimal) -> Decimal:
+    if not value.is_finite():
+        raise ValueError
+    return value
 
 
 def _annotated(hint: Any, nested: Nested) -> Compiled:

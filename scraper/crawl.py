@@ -15,7 +15,7 @@ from scraper.clock import SystemClock
 from scraper.discover import build
 from scraper.engine import OVER, Engine
 from scraper.errors import CallbackError, ExportError, OutputError, SpiderError, StoreError
-from scraper.expect import judge, parse
+from scraper.expect import doubtful, judge, parse
 from scraper.log import Logger, configure
 from scraper.page import Run, Snapshot, Verdict
 from scraper.parts import build_parts, check_parts
@@ -97,6 +97,10 @@ class Crawl:
             count=chosen.log_file_count,
             force=False,
         )
+        if spider.steps:
+            from scraper.steps import Steps
+
+            Steps(spider).check()
         self._rules = parse([*rules_of(spider.expect, f"{spider.name}.expect"), *rules_of(expect, "expect")])
         self._mode: Mode = mode
         self._revive = revive
@@ -138,6 +142,7 @@ class Crawl:
             stack.push_async_callback(parts.close)
             if getattr(self.spider, "in_parts", False):
                 await parts.read_feeds(self.spider, settings, store, self._clock, run)
+            await self._doubt(store)
             log.debug("run", spider=self.spider.name, run=run.id, resumed=run.resumed)
             if not waiting:
                 return await self._report(store, run, NOTHING)
@@ -173,6 +178,15 @@ class Crawl:
             await store.finish(reason, clock.time(), report.finished, verdicts)
         await self._close_spider(report)
         return report
+
+    async def _doubt(self, store: Store) -> None:
+        """Say before the crawl which rule may be misspelt: after it, it would have failed."""
+        if slips := doubtful(self._rules):
+            now, before = await store.figures()
+            known = {kind for run in (now, *before) for kind in run.kinds}
+            for rule, (kind, near) in slips.items():
+                if kind not in known:
+                    log.warning("rule_may_be_misspelt", rule=rule, no_such_kind_yet=kind, did_you_mean=near)
 
     def _own_store(self) -> SqliteStore:
         settings = self.settings

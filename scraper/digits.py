@@ -1,7 +1,7 @@
 """Digits: a Decimal is stored as a JSON number with just its digits, and read back from them; pydantic's as well.
 
-pydantic writes a Decimal as text, and reads a JSON number into one by way of a float. So its Decimals are put among what
-it dumps, and given to it as text where its annotations want one.
+pydantic writes a Decimal as text, and reads a JSON number into one by way of a float. So its Decimals are put among
+what it dumps, and given to it as text where its annotations want one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ _UNION = (typing.Union, types.UnionType)
 def decoded(text: str) -> Any:
     """JSON with every fraction as a Decimal of just its digits, which ``restore`` takes back to what was declared."""
     if _LONE.search(text):  # of an int that is -0 no reader keeps the sign
-        return json.loads(text, parse_float=Decimal, parse_int=lambda sign: Decimal(sign) if sign == "-0" else int(sign))
+        return json.loads(
+            text, parse_float=Decimal, parse_int=lambda sign: Decimal(sign) if sign == "-0" else int(sign)
+        )
     return _decode(text)
 
 
@@ -56,7 +58,9 @@ def dumped(model: Any) -> Any:
     """``model_dump`` as JSON has it, but for the Decimals: they stay what they are."""
     kind = type(model)
     if kind not in _with_decimals:  # a model of none pays one dump only
-        _with_decimals[kind] = re.search("'(decimal|any)'", repr(kind.__pydantic_core_schema__)) is not None
+        _with_decimals[kind] = (
+            re.search("'(decimal|any)'", repr(getattr(kind, "__pydantic_core_schema__", None))) is not None
+        )
     data = model.model_dump(mode="json")
     return _put(data, model.model_dump()) if _with_decimals[kind] else data
 
@@ -96,7 +100,7 @@ def spelled(kind: Any) -> Spell:
                 for each in {name, field.alias, field.serialization_alias} - {None}:
                     parts[each] = _spell(field.annotation)
         else:
-            names = tuple(kind.__annotations__) if typing.is_typeddict(kind) else names_of(kind) or ()
+            names = names_of(kind) or tuple(getattr(kind, "__annotations__", ()))
             parts.update({name: _spell(hint) for name, hint in hints_of(kind, names).items()})
     return found
 
@@ -127,7 +131,7 @@ def _spell(hint: Any) -> Spell | None:
         return _fixed([_spell(each) for each in args])
     if isinstance(origin, type) and args:
         return _inside(_spell(args[0]))
-    if isinstance(hint, type) and (typing.is_typeddict(hint) or names_of(hint) is not None):
+    if names_of(hint) is not None or (isinstance(hint, type) and issubclass(hint, dict) and hint is not dict):
         return spelled(hint)
     return None
 

@@ -8,6 +8,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path, PurePath
 from types import ModuleType, NoneType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
@@ -18,6 +19,9 @@ import msgspec
 from scraper.errors import SpiderError
 from scraper.settings import SWITCH
 from scraper.spider import Spider
+
+LOADED: ContextVar[str | None] = ContextVar("LOADED", default=None)
+"""The name of the file that is loaded at this moment."""
 
 
 def find(target: str, folder: Path) -> type[Spider]:
@@ -44,9 +48,14 @@ def find(target: str, folder: Path) -> type[Spider]:
         return spiders[target]
     if Path(f"{target}.py").is_file():
         raise SpiderError(f"no spider {target!r} in {folder}; did you mean the file {target}.py?")
+    if not folder.is_dir():
+        raise SpiderError(
+            f"no spider {target!r} in {folder} (no such folder); run this in the folder of your project, or make one "
+            "with scraper startproject NAME"
+        )
     near = difflib.get_close_matches(target, spiders, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there: {', '.join(sorted(spiders)) or 'none'}"
-    raise SpiderError(f"no spider {target!r} in {folder}{'' if folder.is_dir() else ' (no such folder)'}; {hint}")
+    raise SpiderError(f"no spider {target!r} in {folder}; {hint}")
 
 
 def in_folder(folder: Path) -> Iterator[tuple[Path, type[Spider]]]:
@@ -75,6 +84,7 @@ def load(path: Path) -> ModuleType:
     here = str(path.parent)
     if here not in sys.path:
         sys.path.append(here)  # its neighbours can be imported, and hide nothing
+    outer = LOADED.set(path.name)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -83,6 +93,8 @@ def load(path: Path) -> ModuleType:
         last = next((frame for frame in reversed(frames) if frame.filename == str(path)), frames[-1])
         at = f" (line {last.lineno} of {last.filename})" if not isinstance(error, SyntaxError) else ""
         raise SpiderError(f"cannot load {path}: {type(error).__name__}: {error}{at}") from error
+    finally:
+        LOADED.reset(outer)
     return module
 
 

@@ -20,6 +20,8 @@ NEAR = dict.fromkeys(("failed", "failure", "dead", "errors"), "failures") | {
     "retried": "retries",
 }
 """What people write for them; taken for a kind, which has no items then, ``errors <= 5`` would always be met."""
+DICT = "item"
+"""The kind of dicts, which is no slip for ``items``."""
 SHARED = ("failures", "rejects", "retries")
 """The words that can be held against a share."""
 LAST = 5
@@ -62,15 +64,32 @@ def judge(rules: Sequence[Rule], now: Figures, before: Sequence[Figures], *, sam
     """A verdict on each rule, in their order.
 
     ``before`` are the runs that finished earlier, in any order; the last five count. ``sample`` when a limit ended
-    the run: only shares say something then, and the other rules get no verdict. When not one page could be had
-    there is a verdict on that first, with or without rules.
+    the run: only shares say something then, and the other rules get no verdict. When not one page could be had, or
+    items were rejected and not one was stored, there is a verdict on that first, with or without rules.
     """
     earlier = sorted((each for each in before if each.run != now.run), key=lambda each: each.run)[-LAST:]
     verdicts = [_verdict(rule, now, earlier) for rule in rules if rule.share or not sample]
+    if now.rejects and not now.items:
+        verdicts = _first(Verdict("items >= 1", f"0 (all {now.rejects:,} were rejected)", False), verdicts)
     if now.dead and not now.pages:
-        none = Verdict("pages >= 1", f"0 (all {now.dead:,} failed)", False)
-        verdicts = [none, *(each for each in verdicts if each.rule != none.rule)]
+        verdicts = _first(Verdict("pages >= 1", f"0 (all {now.dead:,} failed)", False), verdicts)
     return verdicts
+
+
+def _first(none: Verdict, verdicts: list[Verdict]) -> list[Verdict]:
+    return [none, *(each for each in verdicts if each.rule != none.rule)]
+
+
+def doubtful(rules: Iterable[Rule]) -> dict[str, tuple[str, str]]:
+    """By rule: the kind that it counts, and the figure that it nearly spells: ``itms`` may be a kind, or a slip."""
+    found: dict[str, tuple[str, str]] = {}
+    for rule in rules:
+        if rule.field is None and rule.figure not in (*WORDS, DICT):
+            import difflib  # for few rules
+
+            if near := difflib.get_close_matches(rule.figure.lower(), WORDS, n=1, cutoff=0.75):
+                found[rule.text] = rule.figure, near[0]
+    return found
 
 
 # parsing

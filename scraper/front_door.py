@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from scraper.crawl import Crawl
-from scraper.errors import UsageError
+from scraper.discover import LOADED
+from scraper.errors import SpiderError, UsageError
 from scraper.process import run_alone
 from scraper.report import CrawlReport
 from scraper.settings import NAMES, Settings
@@ -21,6 +22,11 @@ _OPTIONS = frozenset(inspect.signature(Crawl).parameters) - {"spider", "settings
 
 def _crawl(spider: type[Spider] | Spider, options: dict[str, Any]) -> Crawl:
     """Options that are Crawl's go there; all others are settings (an unknown one is a clear error)."""
+    if (file := LOADED.get()) is not None:
+        raise SpiderError(
+            f"{file} starts a crawl while it is loaded; put what starts it at its end, below "
+            "'if __name__ == \"__main__\":', so that only python runs it and scraper finds the spider"
+        )
     own = {name: value for name, value in options.items() if name in _OPTIONS}
     given = options.get("settings")
     rest = {name: value for name, value in options.items() if name not in _OPTIONS and name != "settings"}

@@ -62,8 +62,8 @@ def to_item(value: Any, most: int = sys.maxsize, page: Any = None) -> Item | Rej
 
     Its fields are checked against what its class declares, and cleaned before that when there is a ``page`` (a
     Response). One of more than ``most`` bytes as JSON cannot be stored.
-    Date, UUID, Enum, bytes (base64), set, nested items: as msgspec writes them. NaN is null. A Decimal is a number, with
-    just its digits.
+    Date, UUID, Enum, bytes (base64), set, nested items: as msgspec writes them. NaN is null. A Decimal is a
+    number with just its digits.
     Raises CallbackError for a class whose declared key is not among its fields, and what ``fitted`` raises.
     """
     shape = _shapes[type(value)]
@@ -76,7 +76,10 @@ def to_item(value: Any, most: int = sys.maxsize, page: Any = None) -> Item | Rej
                 return to_item(fitted, most)
             value = fitted
         plain = _dumped(value) if dumps else value
-        data = _encode(plain)
+        try:
+            data = _encode(plain)
+        except _NoJson as flaw:
+            raise Unfit(_which(map(str, plain) if fields is None else fields, values(plain), flaw)) from None
         if data[:1] != b"{":
             raise TypeError("its JSON is not an object")
         if len(data) > most:
@@ -150,7 +153,7 @@ def _is_empty(value: object) -> bool:
 
 
 def _key(names: tuple[str, ...], value: Any) -> str:
-    parts = [getattr(value, name) for name in names]
+    parts = [value.get(name) for name in names] if isinstance(value, dict) else [getattr(value, name) for name in names]
     if len(parts) == 1 and type(parts[0]) is str and parts[0]:  # the usual case, sooner
         return parts[0]
     for name, part in zip(names, parts, strict=True):
@@ -185,7 +188,7 @@ def _shape(kind: Any) -> Shape | None:
     if issubclass(kind, type):  # the class itself, where an instance was meant
         return None
     if issubclass(kind, dict):
-        return Shape("item" if kind is dict else snake(kind.__name__), None)
+        return Shape("item" if kind is dict else snake(kind.__name__), None, _named(getattr(kind, "key", ())))
     if kind is not Built and not any(hasattr(kind, name) for name in _MARKS):
         return None
     from scraper.typed import BUILDING, names_of, types_of
@@ -206,16 +209,18 @@ def _shape(kind: Any) -> Shape | None:
 
 def _declared_key(kind: Any, fields: tuple[str, ...], marked: tuple[str, ...]) -> tuple[str, ...]:
     """The fields of the key: those that ``key = …`` names, or that have a ``Field(key=True)``."""
-    key = getattr(kind, "key", ())
-    names = (key,) if isinstance(key, str) else key
-    if "key" in fields or not isinstance(names, tuple):  # a field or a method of that name declares nothing
-        names = ()
+    names = _named(getattr(kind, "key", ())) if "key" not in fields else ()
     for name in names:
         if name not in fields:
             raise CallbackError(f"{kind.__name__}.key names {name!r}, which is not one of {', '.join(fields)}")
     if names and marked and set(names) != set(marked):
         raise CallbackError(f"{kind.__name__}.key names {', '.join(names)}, and Field(key=True) {', '.join(marked)}")
     return names or marked
+
+
+def _named(key: Any) -> tuple[str, ...]:
+    """The names in ``key = …``; a method or a property of that name declares nothing."""
+    return (key,) if isinstance(key, str) else key if isinstance(key, tuple) else ()
 
 
 def _reader(fields: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
@@ -226,6 +231,20 @@ def _reader(fields: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
 def snake(name: str) -> str:
     """``BookReview`` -> ``book_review``: the kind of a class."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+class _NoJson(Unfit):
+    """A value that JSON has no word for."""
+
+
+def _which(fields: Iterable[str], values: Iterable[Any], flaw: _NoJson) -> str:
+    """The words of ``flaw`` with the field that has the value."""
+    for name, value in zip(fields, values, strict=False):
+        try:
+            _encode(value)
+        except _NoJson:
+            return f"{name}: {flaw}"
+    return str(flaw)
 
 
 def _no_number(fields: Iterable[str], values: Iterable[Any]) -> str:
@@ -251,9 +270,16 @@ def _plain(value: Any) -> Any:
         return _dumped(value)
     if isinstance(value, PurePath):
         return str(value)
-    raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")
+    hint = _HINTS.get(type(value).__name__, "") if type(value).__module__.startswith("scraper.") else ""
+    raise _NoJson(f"a {type(value).__name__} cannot be stored as JSON{hint}")
 
 
+_HINTS = {
+    "Selector": "; .get() is its text",
+    "SelectorList": "; .get() is the text of the first match, .getall() those of all",
+    "Request": "; yield it beside the item",
+    "Response": "; take what you need of it, such as response.url",
+}
 _MARKS = ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__", "model_fields")
 _SIZED = (str, bytes, bytearray, memoryview, list, tuple, set, frozenset, dict)
 _shapes = _Shapes()

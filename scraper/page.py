@@ -319,6 +319,8 @@ class Snapshot(Struct, frozen=True):
     """Dead pages by reason."""
     files: dict[str, int] = {}
     """Downloads by what they came to: fetched, kept, not modified, redirect, refused."""
+    rejected: dict[str, int] = {}
+    """Rejected items by kind and reason, in the words of the first of those alike; the five commonest."""
 
     @property
     def pages_per_second(self) -> float:

@@ -58,7 +58,7 @@ def restorer(kind: Any) -> Restore:
 
 def _of_class(kind: Any) -> Restore:
     if isinstance(kind, type) and issubclass(kind, dict):
-        return kind
+        return lambda value: kind(digits.plain(value))
     names = names_of(kind)
     if names is None:
         raise TypeError(f"{kind!r} is no class of items")

@@ -57,16 +57,19 @@ def items(
     path = Path(db)
     if not path.is_file():
         raise UsageError(f"there is no database {path}; a crawl makes it")
-    restore: Any = None
-    decode: Any = msgspec.json.decode
-    if isinstance(kind, type) and not issubclass(kind, dict):
+    restore: Any = msgspec.json.decode
+    if isinstance(kind, type):
         from scraper.digits import decoded  # not for dicts
         from scraper.restore import restorer
 
         try:
-            restore = restorer(kind)
+            back = restorer(kind)
         except TypeError as error:
             raise UsageError(f"{error}; give a dataclass, a msgspec.Struct, an attrs or a pydantic class") from error
+
+        def restore(text: str) -> Any:
+            return back(decoded(text))
+
     name = kind if not isinstance(kind, type) else "item" if kind is dict else snake(kind.__name__)
     return _items(path, name, kind, restore, run, None if since is None else _epoch(since))
 
@@ -81,14 +84,10 @@ def _items(
             while True:  # in chunks: a reader that stays in one would keep the writer's file from shrinking
                 rows = db.execute(ITEMS, (last, name, name, run, run, since, since, CHUNK)).fetchall()
                 for _, row_kind, key, data in rows:
-                    value = msgspec.json.decode(data)
-                    if restore is not None:
-                        try:
-                            value = restore(value)
-                        except Unfit as flaw:
-                            raise UsageError(
-                                f"{row_kind} {key!r} in {path} does not fit {kind.__name__}: {flaw}"
-                            ) from flaw
+                    try:
+                        value = restore(data)
+                    except Unfit as flaw:
+                        raise UsageError(f"{row_kind} {key!r} in {path} does not fit {kind.__name__}: {flaw}") from flaw
                     yield value
                 if len(rows) < CHUNK:
                     return

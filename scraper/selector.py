@@ -13,6 +13,7 @@ from selectolax.lexbor import LexborNode
 
 from scraper.css_query import Part, matches_of, plan_of
 from scraper.errors import ParseError
+from scraper.theirs import SELECTOR, Absent
 
 if TYPE_CHECKING:
     from scraper.xpath import Element
@@ -65,6 +66,8 @@ class Selector:
     """One match: ``node`` is the selectolax node, or None when the match is a string or comes from ``xpath()``."""
 
     __slots__ = ("_match",)
+    if not TYPE_CHECKING:  # which knows better that they are not there
+        extract, extract_first = Absent(SELECTOR["extract"]), Absent(SELECTOR["extract_first"])
 
     def __init__(self, match: Match) -> None:
         self._match = match
@@ -145,6 +148,8 @@ class SelectorList(Sequence[Selector]):
     """
 
     __slots__ = ("_matches", "_nodes", "_plan")
+    if not TYPE_CHECKING:
+        extract, extract_first = Absent(SELECTOR["extract"]), Absent(SELECTOR["extract_first"])
 
     def __init__(self, nodes: Sequence[LexborNode], plan: tuple[Part, ...]) -> None:
         self._nodes = nodes
@@ -248,4 +253,5 @@ class SelectorList(Sequence[Selector]):
         return found[0] if found else default
 
     def __repr__(self) -> str:
-        return f"<SelectorList of {len(self.matches)}>"
+        first = f": {self[0].get()[:60]!r}{', …' if len(self) > 1 else ''}" if self else ""
+        return f"<SelectorList of {len(self)}{first}>"

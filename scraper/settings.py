@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from scraper import theirs
 from scraper.errors import SettingsError
 from scraper.setting_words import described, meaning_flaw, rules_flaw
 
@@ -251,15 +252,18 @@ def convert(name: str, value: Any, source: str) -> Any:
     return found
 
 
+def elsewhere(name: str) -> str | None:
+    """What to write in place of a setting of Scrapy's that is none here; None for any other name."""
+    return theirs.SETTINGS.get(name.upper()) or (theirs.setting_hint(name) if name.lower() not in NAMES else None)
+
+
 def unknown(name: str, source: str) -> str:
     """The message for a setting that does not exist: our name for Scrapy's, or the nearest one."""
     ours = SCRAPY_NAMES.get(name.upper())
     if ours:
         return f"unknown setting {name!r} in {source}; here it is called {ours!r}"
-    if name.upper().startswith("FEED"):
-        return f"unknown setting {name!r} in {source}; here it is the spider's attribute 'exports', see docs/exports.md"
-    if name.upper().startswith(("FILES_", "IMAGES_", "MEDIA_")):
-        return f"unknown setting {name!r} in {source}; here it is an argument of Download, see docs/media.md"
+    if (hint := elsewhere(name)) is not None:
+        return f"unknown setting {name!r} in {source}; {hint}"
     near = difflib.get_close_matches(name.lower(), NAMES, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "; see docs/settings.md"
     return f"unknown setting {name!r} in {source}{hint}"

@@ -13,7 +13,7 @@ from scraper.ports import RetryPolicy
 from scraper.request import CallbackRef, Request
 from scraper.settings import NAMES, SCRAPY_NAMES
 from scraper.state import state_of
-from scraper.theirs import ATTRIBUTES
+from scraper.theirs import ATTRIBUTES, SPIDER, Absent
 
 if TYPE_CHECKING:
     from scraper.response import Response
@@ -44,6 +44,8 @@ class Spider:
     _reads: ClassVar[frozenset[str]] = frozenset()  # of the names that others' spiders know, those that are read here
     exports: Iterable[str] | Mapping[str, Mapping[str, Any]] = ()
     steps: Iterable[Callable[[Any], Any]] = ()
+    if not TYPE_CHECKING:  # which knows better that they are not there
+        log, crawler = Absent(SPIDER["log"]), Absent(SPIDER["crawler"])
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+from scraper.log import Logger
 from scraper.page import Dead, Done, Outcome, Receipt, Retry, Snapshot
 
 MOST_REASONS = 200
 """Reasons come from the web (``status 418``) and from spiders; past this many, they count as other."""
+
+
+MOST_TOLD = 5
+"""Rejects of a crawl that are logged: the first of each kind and reason. The table has all."""
+
+log = Logger("scraper.items")
 
 
 class Stats:
@@ -21,6 +30,8 @@ class Stats:
         self.drops: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.files: Counter[str] = Counter()
+        self._rejected: dict[tuple[str, str], list[Any]] = {}
+        """By kind and reason without the values in it: how many, and the first of them in words."""
 
     def count(self, outcomes: Sequence[Outcome], receipts: Sequence[Receipt]) -> None:
         for outcome, receipt in zip(outcomes, receipts, strict=True):
@@ -37,7 +48,9 @@ class Stats:
                 self.drops["host budget"] += receipt.over_budget
             found = outcome.found
             self.items += len(found.items)
-            self.rejects += len(found.rejects)
+            if found.rejects:
+                self.rejects += len(found.rejects)
+                self._refused(outcome)
             if found.drops:
                 self.drops.update(found.drops)
             if isinstance(outcome, Done):
@@ -47,6 +60,19 @@ class Stats:
                 self.dead += 1
                 known = outcome.reason in self.reasons or len(self.reasons) < MOST_REASONS
                 self.reasons[outcome.reason if known else "other"] += 1
+
+    def _refused(self, outcome: Done | Dead) -> None:
+        for each in outcome.found.rejects:
+            alike = each.kind, _VALUE.sub("…", each.reason[:300])
+            known = self._rejected.get(alike)
+            if known is not None:
+                known[0] += 1
+            elif len(self._rejected) < MOST_REASONS:
+                self._rejected[alike] = [1, f"{each.kind}: {' '.join(each.reason.split())}"]
+                if len(self._rejected) <= MOST_TOLD:
+                    log.warning(
+                        "item_rejected", kind=each.kind, reason=each.reason[:500], url=outcome.lease.request.url
+                    )
 
     def snapshot(self, now: float, in_flight: int = 0, queued: int = 0) -> Snapshot:
         return Snapshot(
@@ -64,4 +90,15 @@ class Stats:
             drops=dict(self.drops),
             reasons=dict(self.reasons),
             files=dict(self.files),
+            rejected=self._commonest(),
         )
+
+    def _commonest(self) -> dict[str, int]:
+        if not self._rejected:
+            return {}
+        ordered = sorted(self._rejected.values(), key=lambda each: -each[0])
+        return {words: number for number, words in ordered[:MOST_TOLD]}
+
+
+_VALUE = re.compile(r"""'[^']*'|"[^"]*"|[0-9][0-9.,]*""")
+"""What differs between rejects for the same reason."""

@@ -42,27 +42,49 @@ class Steps:
     def steps(self) -> list[Step]:
         """In their order."""
         if self._steps is None:
-            given: Any = self._spider.steps
-            if callable(given) or isinstance(given, str) or not isinstance(given, Iterable):
-                raise SpiderError(
-                    f"{self._spider.name}.steps is {given!r:.60}; make it a list of steps: [{given!r:.60}]"
-                )
-            self._steps = [self._step(each, number) for number, each in enumerate(given, 1)]
+            self._steps = [self._step(each, number) for number, each in enumerate(self._given(), 1)]
         return self._steps
+
+    def check(self) -> None:
+        """Raises SpiderError for what can be told to be no step without making an object of a class."""
+        given = self._given()
+        if iter(given) is not given:  # what can be read once only is left to the crawl
+            for number, each in enumerate(given, 1):
+                self._checked(each, _name(each, number))
+
+    def _given(self) -> Iterable[Any]:
+        given: Any = self._spider.steps
+        if callable(given) or isinstance(given, str) or not isinstance(given, Iterable):
+            raise SpiderError(f"{self._spider.name}.steps is {given!r:.60}; make it a list of steps: [{given!r:.60}]")
+        return given
+
+    def _checked(self, given: Any, name: str) -> None:
+        named = hasattr(given, "process_item")
+        hint = "; rename its process_item(self, item, spider) to __call__(self, item)" if named else ""
+        if isinstance(given, type):
+            if not any("__call__" in vars(base) for base in given.__mro__):
+                raise SpiderError(
+                    f"{self._spider.name}.steps has the class {name}, whose objects cannot be called{hint}"
+                )
+            try:
+                inspect.signature(given).bind()
+            except TypeError as error:
+                raise SpiderError(f"{self._spider.name}.steps has the class {name}; give an object: {error}") from error
+            except ValueError:  # it does not say what it takes
+                return
+        elif not callable(given):
+            raise SpiderError(f"{self._spider.name}.steps has {given!r:.60}, which cannot be called with an item{hint}")
 
     def _step(self, given: Any, number: int) -> Step:
         name = _name(given, number)
+        self._checked(given, name)
         if isinstance(given, type):
-            if not any("__call__" in vars(base) for base in given.__mro__):
-                raise SpiderError(f"{self._spider.name}.steps has the class {name}, whose objects cannot be called")
             try:
                 given = given()
             except TypeError as error:
                 raise SpiderError(f"{self._spider.name}.steps has the class {name}; give an object: {error}") from error
         elif inspect.isfunction(given) and getattr(type(self._spider), name, None) is given:
             given = getattr(self._spider, name)  # written in the class body: it is a method
-        if not callable(given):
-            raise SpiderError(f"{self._spider.name}.steps has {given!r:.60}, which cannot be called with an item")
         return Step(name, given, given)
 
     @asynccontextmanager

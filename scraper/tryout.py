@@ -17,6 +17,7 @@ import msgspec
 from scraper.clock import SystemClock
 from scraper.curl import SECRET
 from scraper.errors import FetchError
+from scraper.offline.secrets import kept_body
 from scraper.oneoff import OneOff
 from scraper.page import Dead, Done, Found, Lease, Outcome, Retry, Run
 from scraper.ports import Fetcher
@@ -162,11 +163,13 @@ def _own(trace: str) -> str:
 
 
 def _request(request: Request) -> dict[str, Any]:
-    """A request as it would be stored, its credentials hidden."""
+    """A request as it would be stored, its credentials hidden; a body that is text as text, else as ``base64:…``."""
     stored = to_json(request)
     more = msgspec.json.decode(stored) if stored else {}
     for name, value in more.get("headers", {}).items():
         more["headers"][name] = HIDDEN if SECRET.search(name) else value
+    if "body" in more:
+        more["body"] = kept_body(request.body)[0]
     if "cookies" in more:
         more["cookies"] = HIDDEN
     for name in OF_OWNER & more.get("options", {}).keys():

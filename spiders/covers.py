@@ -32,6 +32,6 @@ class Covers(Spider):
                 item=book,
                 field="cover",
                 types=["image/*"],
-                thumbs={"small": (50, 50), "big": (270, 270)},
+                thumbs={"small": (50, 50), "big": (110, 110)},
             )
         yield from response.follow_all("li.next a")

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from io import BytesIO
 from pathlib import Path
 
 import aiohttp
 import pytest
+from PIL import Image
 from selectolax.lexbor import LexborHTMLParser
 
 from scraper.response import Response
@@ -131,9 +133,18 @@ def test_images_are_valid_png() -> None:
             if kind == b"IHDR":
                 width, height = int.from_bytes(content[:4]), int.from_bytes(content[4:8])
             if kind == b"IDAT":
-                assert len(zlib.decompress(content)) == height * (1 + 3 * width)
+                assert len(zlib.decompress(content)) == height * (1 + width // 8)
             at += 12 + length
-        assert kinds == [b"IHDR", b"IDAT", b"IEND"]
+        assert kinds == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
+
+
+def test_covers_are_large_enough_for_thumbnails_and_small_enough_for_a_demonstration() -> None:
+    for book in books()[:20]:
+        data = body(book.image)
+        with Image.open(BytesIO(data)) as cover:
+            assert (cover.size, len(cover.convert("RGB").getcolors() or ())) == ((120, 160), 2)
+        assert len(data) < 3_000
+    assert len({body(book.image) for book in books()}) == 1_000
 
 
 def test_robots_and_sitemap_name_the_visited_origin() -> None:

@@ -123,7 +123,8 @@ def test_demo_site_serves_until_it_is_told_to_end(start_cli: StartCli) -> None:
         assert response.headers["Keep-Alive"] == "timeout=75"
         assert b"article" in response.read()
     process.terminate()
-    assert process.wait() == 0
+    assert f": scraper crawl books -a start={url}\n" in process.communicate()[1]
+    assert process.returncode == 0
 
 
 def test_demo_site_says_that_a_port_is_taken(cli: Cli, silent: socket.socket) -> None:

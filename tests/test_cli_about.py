@@ -91,6 +91,8 @@ def test_one_setting_is_explained(here: Cli) -> None:
 
 def test_every_command_is_listed_in_one_group_on_one_line(here: Cli) -> None:
     done = here("--help", COLUMNS="80")
+    first = [line.split()[1] for line in done.stdout.partition("first look")[2].splitlines() if "  scraper " in line]
+    assert first == ["demo-site", "startproject", "crawl", "status", "items", "pool"], "it works in any folder"
     for title, group in GROUPS.items():
         [block] = [each for each in done.stdout.split("\n\n") if each.startswith(f"{title}:\n")]
         assert [line.split()[0] for line in block.splitlines()[1:]] == [*group]

@@ -13,6 +13,7 @@ from filed import Gallery, image, place
 from test_media import PNG, gets
 from typer.testing import CliRunner
 
+from scraper import Response
 from scraper.cli import app
 from scraper.cli.exits import complain
 from scraper.cli.tables import print_report
@@ -52,15 +53,22 @@ async def test_files_are_listed_with_their_items(gallery: Gallery) -> None:
 
 
 async def test_the_table_says_which_file_is_whose(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    gallery.site.pages["/s"] = (200, BODY + b"1", PNG)
-    await gallery.crawl(gets("/s", min_size=(99, 99)))
+    long = f"/{'long' * 15}/s"
+    gallery.site.pages[long] = (200, BODY + b"1", PNG)
+
+    def parse(self: Any, response: Response) -> Any:
+        yield from gets("/x", "/y")(self, response)
+        yield from gets(long, min_size=(99, 99))(self, response)
+
+    await gallery.crawl(parse)
     monkeypatch.delenv("COLUMNS", raising=False)
     head, _, *lines = ask(gallery).stdout.splitlines()
     assert head.split() == ["items", "path", "status", "size", "url"]
     found = {line.split()[-1].rpartition("/")[2]: line for line in lines}
     assert found["x"].startswith(f"item 1.0  {place(BODY, '.png')}  fetched"), "a pipe is as wide as it needs to be"
     assert f"→ {gallery.site.url('/z')}" in found["y"]
-    assert found["s"].startswith("item 1.0  an image of 60 x 40 pixels, less than 99 x 99  ")
+    assert found["s"].startswith("item 1.2  an image of 60 x 40 pixels, less than 99 x 99  ")
+    assert found["s"].endswith(gallery.site.url(long))
     for width in (80, 120):
         monkeypatch.setenv("COLUMNS", str(width))
         head, _, *lines = ask(gallery).stdout.splitlines()

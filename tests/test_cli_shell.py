@@ -1,5 +1,6 @@
 """scraper shell: the session behind the prompt, code on the command line, the prompt itself."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Cli, environment
+from conftest import ROOT, Cli, environment
 
 from scraper import Response, Settings, Spider
 from scraper.cli.shell import Session
@@ -91,6 +92,13 @@ def test_code_for_the_shell(here: Cli, tmp_path: Path, code: str, status: int, o
     assert (done.returncode, done.stdout) == (status, out), done.stderr
     if status:
         assert "cli/shell.py" not in done.stderr  # no frame of ours
+
+
+def test_every_name_at_the_prompt_is_in_the_manual() -> None:
+    text = (ROOT / "docs" / "shell.md").read_text(encoding="utf-8")
+    rows = "".join(line for line in text.splitlines() if line.startswith("| `"))
+    with Session(Plain(), Settings()) as session:
+        assert [name for name in session.names if not re.search(rf"`{name}[(`]", rows)] == []
 
 
 @pytest.mark.parametrize("prompt", [["--plain"], []], ids=["python", "ipython"])

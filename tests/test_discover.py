@@ -66,7 +66,7 @@ def test_what_is_not_found_says_what_there_is(target, says, folder):
 
 
 def test_a_folder_that_is_not_there_says_so(tmp_path):
-    with pytest.raises(SpiderError, match=r"no such folder\); there: none"):
+    with pytest.raises(SpiderError, match=r"no such folder\); .* scraper startproject NAME"):
         find("books", tmp_path / "spiders")
 
 
@@ -97,6 +97,18 @@ def test_a_file_that_fails_names_the_line(code, says, tmp_path):
     for _ in range(2):  # and is not half loaded the second time
         with pytest.raises(SpiderError, match=says):
             load(tmp_path / "bad.py")
+
+
+@pytest.mark.parametrize("start", ["scraper.run(One)", "asyncio.run(scraper.crawl(One))"])
+def test_a_file_that_crawls_is_a_script_below_its_name_only(start, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = f"import asyncio\nimport scraper\n{ONE.format(name='One', kind='one')}\n"
+    (tmp_path / "bare.py").write_text(text + start)
+    with pytest.raises(SpiderError, match=r"bare\.py starts a crawl while it is loaded; .*__main__.* \(line \d+ of"):
+        find("bare.py", tmp_path)
+    (tmp_path / "script.py").write_text(f"{text}if __name__ == '__main__':\n    {start}\n")
+    assert find("script.py", tmp_path).name == "one"
+    assert not (tmp_path / "data").exists()
 
 
 def test_only_the_spiders_of_the_file_itself_are_its_spiders(tmp_path):

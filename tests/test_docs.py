@@ -166,13 +166,12 @@ def test_questions_have_answers(crawled: Path) -> None:
 
 
 def test_the_pages_can_be_built(tmp_path: Path) -> None:
-    """As scripts/docs does it: a link that leads nowhere and a docstring that cannot be read are errors."""
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-d", str(tmp_path / "trees")]
+    """As by scripts/docs, but for their looks: a link that leads nowhere and a docstring that cannot be read are errors."""
+    command = [sys.executable, "-m", "sphinx", "-b", "dummy", "-W", "--keep-going", "-q", "-d", str(tmp_path / "trees")]
     done = subprocess.run(
         [*command, str(ROOT / "docs"), str(tmp_path / "pages")], env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "class" in (tmp_path / "pages" / "reference.html").read_text(encoding="utf-8")
 
 
 def test_every_public_name_is_in_the_reference() -> None:

@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Cli, environment, last_event
-from prefork import Forks
+from conftest import Cli, last_event
 
 from scraper import Response
 from scraper.cli.genspider import unseen
@@ -258,6 +257,8 @@ def test_a_draft_crawls_the_shop(
     assert "no item" not in done.stderr
     crawl, items, parse = following(done)
     assert crawl == ["crawl", "shop", "--limit-pages", "20"]
+    if kind in ("crawl", "sitemap"):  # a page with an item, and who reads it
+        assert re.search(r"_\d+/index\.html$", parse[1]) and parse[-2:] == ["-c", "parse_item"], parse
     crawled = cli(*crawl)
     assert crawled.returncode == 0, crawled.stderr
     for command in (items, parse):
@@ -343,42 +344,3 @@ async def test_a_price_that_is_none_in_one_row_stays_text(here: Cli, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert "9 items" in done.stderr
     assert "    price: str | None" in (tmp_path / "spiders" / "offers.py").read_text()
-
-
-# scraper startproject
-
-
-def test_a_project_runs_as_its_commands_are_printed(forks: Forks, here: Cli, tmp_path: Path, bookshop_url: str) -> None:
-    done = here("startproject", "watch", "shop watch")
-    assert done.returncode == 0, done.stderr
-    assert [line.strip() for line in done.stderr.splitlines()[2:]] == [
-        "cd 'shop watch'",
-        "scraper demo-site     (in another terminal)",
-        "scraper crawl books",
-    ]
-    folder = tmp_path / "shop watch"
-    assert sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()) == [
-        ".gitignore",
-        "README.md",
-        "scraper.toml",
-        "spiders/books.py",
-        "tests/conftest.py",
-    ]
-    crawled = forks.run(["crawl", "books", "-a", f"start={bookshop_url}", "--limit-pages", "10"], folder, environment())
-    assert crawled.returncode == 0, crawled.stderr
-    assert last_event(crawled.stderr)["items"] > 5
-    again = here("startproject", "watch", "shop watch")
-    assert (again.returncode, "nothing is overwritten" in again.stderr) == (2, True)
-    (folder / "scraper.toml").unlink()
-    assert here("startproject", "watch", "shop watch").returncode == 2
-    assert not (folder / "scraper.toml").exists()
-
-
-def test_a_project_for_a_page_of_ones_own(cli: Cli, here: Cli, tmp_path: Path, bookshop_url: str) -> None:
-    assert here("startproject", "my-shop", ".", "--url", f"{bookshop_url}nothing-here").returncode == 2
-    assert list(tmp_path.iterdir()) == []
-    done = here("startproject", "my-shop", ".", "--url", bookshop_url)
-    assert done.returncode == 0, done.stderr
-    assert "cd" not in done.stderr.split("next:")[1]
-    crawled = cli("crawl", "my_shop", "--limit-pages", 3)
-    assert last_event(crawled.stderr)["items"] == 60

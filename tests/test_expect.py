@@ -1,10 +1,18 @@
 """Rules: what is one, what it says of a run's figures, and how that is shown."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+import scraper
+from scraper import Response, Spider
 from scraper.errors import UsageError
-from scraper.expect import judge, parse
+from scraper.expect import doubtful, judge, parse
+from scraper.log import configure
 from scraper.page import Figures, Verdict
+from scraper.testing import FakeFetcher
 
 
 def run(number: int = 9, pages: int = 10, **figures: object) -> Figures:
@@ -247,3 +255,42 @@ def test_not_one_page_is_a_failure_without_any_rule(sample: bool) -> None:
     assert verdicts[0] == none
     assert judge([], run(pages=1, dead=1200), [], sample=sample) == []
     assert judge([], run(pages=0), [], sample=sample) == []
+
+
+# a figure that is misspelt
+
+
+def test_a_kind_that_nearly_spells_a_figure_is_doubted() -> None:
+    rules = parse(
+        ["itms > 10", "page >= 1", "pages >= 1", "item >= 1", "itms.title >= 95%", "book >= 1", "reject <= 2"]
+    )
+    assert doubtful(rules) == {
+        "itms > 10": ("itms", "items"),
+        "page >= 1": ("page", "pages"),
+        "reject <= 2": ("reject", "rejects"),
+    }
+
+
+async def test_the_doubt_is_told_before_the_crawl_until_the_kind_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Page(dict[str, str]):
+        pass
+
+    class Shop(Spider):
+        start_urls = ("http://a.test/",)
+
+        def parse(self, response: Response) -> Any:
+            lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+            doubts = [each for each in lines if each["event"] == "rule_may_be_misspelt"]
+            told.append([(each["rule"], each["no_such_kind_yet"], each["did_you_mean"]) for each in doubts])
+            yield Page(url=response.url)
+
+    told: list[list[Any]] = []
+    configure()  # to the stderr of this test
+    for _ in range(2):
+        fetcher = FakeFetcher({"http://a.test/": ""})
+        await scraper.crawl(Shop, db=tmp_path / "s.db", expect=["page >= 1", "itms >= 0"], fetcher=fetcher)
+    configure()
+    page, itms = ("page >= 1", "page", "pages"), ("itms >= 0", "itms", "items")
+    assert told == [[page, itms], [itms]]

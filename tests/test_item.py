@@ -94,7 +94,7 @@ def test_a_dict_is_an_item_of_its_own_fields():
 @pytest.mark.parametrize(
     ("value", "stored"),
     [
-        (decimal.Decimal("1.50"), "1.50"),
+        (decimal.Decimal("1.50"), 1.5),
         (datetime.datetime(2020, 1, 2, 3, tzinfo=datetime.UTC), "2020-01-02T03:00:00Z"),
         (datetime.date(2020, 1, 2), "2020-01-02"),
         (datetime.timedelta(seconds=3), "PT3S"),

@@ -209,7 +209,7 @@ async def test_items_are_read_by_class_kind_run_and_date(tmp_path: Path) -> None
     for since in (between, datetime.datetime.fromtimestamp(between, datetime.UTC)):
         assert list(scraper.items(db, Book, since=since)) == [b, c]
     assert list(scraper.items(db, Book, since=datetime.date(2000, 1, 1))) == [a, b, c]
-    assert list(scraper.items(db, "book", run=1)) == [{"upc": "a", "price": "5", "by": {"name": "A", "born": None}}]
+    assert list(scraper.items(db, "book", run=1)) == [{"upc": "a", "price": 5, "by": {"name": "A", "born": None}}]
     assert list(scraper.items(db, dict)) == [{"page": SITE + "1"}]
     assert [next(iter(each)) for each in scraper.items(db)] == ["upc", "upc", "page", "upc"]
 

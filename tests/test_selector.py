@@ -205,3 +205,10 @@ def test_a_function_alone_may_stand_before_what_is_further_below(query: str) -> 
     assert found.css(f"{wanted}").getall() == ["<b>1</b>", "<b>2</b>", "<b>3</b>"]
     assert found.css(", ".join(f"{part} b::text" for part in query.split(", "))).getall() == ["1", "2", "3"]
     assert found.css(f"{query} ::text").getall() == ["1", "2", "3"]
+
+
+def test_a_prompt_shows_how_many_and_the_first() -> None:
+    found = page("<p>" + "long " * 20 + "</p><p>b")
+    assert repr(found.css("b")) == "<SelectorList of 0>"
+    assert repr(found.css("p + p::text")) == "<SelectorList of 1: 'b'>"
+    assert repr(found.css("p")) == f"<SelectorList of 2: {('<p>' + 'long ' * 20)[:60]!r}, …>"

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from scraper.errors import SettingsError
-from scraper.settings import NAMES, SCRAPY_NAMES, Settings, convert, load
-from scraper.theirs import ATTRIBUTES, META
+from scraper.settings import NAMES, SCRAPY_NAMES, Settings, convert, elsewhere, load, unknown
+from scraper.theirs import ATTRIBUTES, META, PUBLIC, SELECTOR, SETTINGS, SPIDER
 
 
 @pytest.fixture
@@ -211,6 +211,12 @@ def test_a_secret_is_not_shown(name, given):
         ("CONCURRENT_REQUESTS", "here it is called 'concurrency'"),
         ("download_delay", "here it is called 'delay'"),
         ("zzz", r"see docs/settings\.md"),
+        ("ITEM_PIPELINES", r"write steps = \[clean, Enrich\(\)\] on the spider"),
+        ("DOWNLOADER_MIDDLEWARES_BASE", "settings do most of it"),
+        ("HTTPCACHE_ENABLED", "there is no cache"),
+        ("LOG_FORMAT", "here log_format is auto, console or json"),
+        ("RETRY_MAX_WAIT", "did you mean 'retry_max_wait'"),
+        ("RETRY_ENABLED", "write retry_attempts = 1"),
     ],
 )
 def test_an_unknown_setting_names_the_nearest_or_ours(name, says):
@@ -225,13 +231,40 @@ def test_every_name_of_scrapys_leads_to_one_of_ours():
 def test_the_page_for_those_who_come_from_scrapy_has_all_their_names():
     page = (Path(__file__).parents[1] / "docs/migrating-from-scrapy.md").read_text(encoding="utf-8")
     sections = re.split(r"^## ", page, flags=re.MULTILINE)
-    rows = [dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", section, re.MULTILINE)) for section in sections]
-    assert rows[1] == {theirs: f"`{ours}`" for theirs, ours in SCRAPY_NAMES.items()}
-    assert rows[2].keys() == META.keys()
-    assert rows[3].keys() == ATTRIBUTES.keys() - {"start_url", "allowed_domain", "expects"}  # slips of anybody
+    rows = {
+        section.partition("\n")[0]: dict(re.findall(r"^\| `([\w*]+)` \| (.+?) \|", section, re.MULTILINE))
+        for section in sections
+    }
+    assert rows["Settings"] == {theirs: f"`{ours}`" for theirs, ours in SCRAPY_NAMES.items()}
+    meta, attributes = rows["Keys of `meta`"], rows["Attributes of a spider"]
+    assert meta.keys() == META.keys()
+    assert attributes.keys() == ATTRIBUTES.keys() - {"start_url", "allowed_domain", "expects", "key"}  # anybody's slips
     for theirs, says in (META | ATTRIBUTES).items():
         for ours in re.findall(r"(?:Request\(…, |settings = {')(\w+)", says):
-            assert ours in {**rows[2], **rows[3]}.get(theirs, ours), theirs
+            assert ours in {**meta, **attributes}.get(theirs, ours), theirs
+    for section, words in (("Settings without a counterpart", SETTINGS), ("Names to import", PUBLIC)):
+        said = {
+            theirs: re.sub(r"\[\w+\]\((\w+\.md)\)", r"docs/\1", text).replace("`", "")
+            for theirs, text in rows[section].items()
+        }
+        assert {theirs: text.replace("'", "") for theirs, text in said.items()} == {
+            theirs: text.replace("'", "") for theirs, text in words.items()
+        }
+    assert all(f".{name}()`" in page for name in SELECTOR)
+    assert all(f"| `self.{name}" in page for name in SPIDER)
+
+
+def test_every_name_that_people_bring_is_told_what_to_write():
+    brought = """
+    ITEM_PIPELINES DOWNLOADER_MIDDLEWARES SPIDER_MIDDLEWARES EXTENSIONS HTTPCACHE_ENABLED HTTPCACHE_DIR
+    JOBDIR DUPEFILTER_CLASS RETRY_ENABLED REDIRECT_ENABLED CLOSESPIDER_ERRORCOUNT BOT_NAME FEEDS
+    FEED_EXPORT_ENCODING LOG_FORMAT DOWNLOAD_HANDLERS SCHEDULER SCHEDULER_ORDER STATS_CLASS
+    MEMUSAGE_LIMIT_MB TELNETCONSOLE_PORT CONCURRENT_ITEMS REQUEST_FINGERPRINTER_IMPLEMENTATION
+    COOKIES_DEBUG NEWSPIDER_MODULE TWISTED_REACTOR IMAGES_EXPIRES
+    """.split()
+    assert [name for name in brought if elsewhere(name) is None] == []
+    assert [name for name in NAMES if elsewhere(name) is not None] == ["log_format"]  # the one that both have
+    assert [name for name in SCRAPY_NAMES if "here it is called" not in unknown(name, "here")] == []
 
 
 def test_each_source_is_named_when_it_is_wrong(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from conftest import Cli
+from conftest import StartCli
 from fetching import fetching
 from proxying import HttpProxy, SocksProxy
 from sockets import Server, Told
@@ -129,13 +129,15 @@ async def test_a_proxy_of_https_is_checked_too(certificate: ssl.SSLContext) -> N
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])
-async def test_authorities_of_the_environment(cli: Cli, tmp_path: Path) -> None:
-    """SSL_CERT_FILE adds an authority; without it the command fails."""
+async def test_authorities_of_the_environment(start_cli: StartCli, tmp_path: Path) -> None:
+    """SSL_CERT_FILE adds an authority; without it the command fails. It is read when aiohttp is imported."""
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with Server(tls=serving("127.0.0.1")) as server:
         ask = ("keepalive", server.url(), "-n", 2, "--json")
-        done = await asyncio.to_thread(cli, *ask, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
-        assert done.returncode == 0, done.stderr
-        done = await asyncio.to_thread(cli, *ask)
-        assert done.returncode != 0
-        assert "certificate" in done.stderr
+        process = start_cli(*ask, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+        _, err = await asyncio.to_thread(process.communicate)
+        assert process.returncode == 0, err
+        process = start_cli(*ask)
+        _, err = await asyncio.to_thread(process.communicate)
+        assert process.returncode != 0
+        assert "certificate" in err

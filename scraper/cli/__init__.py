@@ -57,11 +57,12 @@ def _root(
 
     \b
     A first look, without the web:
-      scraper demo-site                                        a bookshop on this machine
-      scraper crawl books -a start=http://127.0.0.1:8000/      crawl it (in another terminal)
-      scraper status books                                     how it goes
-      scraper items books                                      what was found
-      scraper pool books                                       what its connections did
+      scraper demo-site                          a bookshop on this machine
+      scraper startproject shop && cd shop       in another terminal: a folder with a first spider
+      scraper crawl books                        crawl it
+      scraper status books                       how it goes
+      scraper items books                        what was found
+      scraper pool books                         what its connections did
 
     Every command explains itself: scraper COMMAND --help
     """

@@ -207,6 +207,9 @@ def _crawl(one: Crawl, quiet: bool, summary: bool | None) -> None:
         if report.counts.reasons:
             reasons = ", ".join(f"{reason} ({number})" for reason, number in report.counts.reasons.items())
             print(f"Pages failed by: {reasons}; scraper failed {report.spider} lists them", file=sys.stderr)
+        if report.counts.rejected:
+            reasons = "; ".join(f"{reason} ({number:,})" for reason, number in report.counts.rejected.items())
+            print(f"Items rejected by: {reasons}. scraper items {report.spider} --rejects lists them", file=sys.stderr)
         raise typer.Exit(Exit.RULES)
 
 
@@ -232,6 +235,7 @@ def _log_end(report: CrawlReport) -> None:
         pages=counts.pages,
         items=counts.items,
         rejects=counts.rejects,
+        rejected_by=counts.rejected,
         retries=counts.retries,
         failures=counts.dead,
         failed_by=counts.reasons,

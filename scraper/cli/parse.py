@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import aclosing
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,23 +16,23 @@ from scraper.cli.exits import Exit
 from scraper.cli.opened import piped
 from scraper.cli.single import BaseUrl, Headers, IgnoreRobots, file_of, page_in, quietly, request_of
 from scraper.discover import build, find, in_folder
-from scraper.errors import ScraperError, SpiderError, UsageError
-from scraper.request import Request
+from scraper.errors import SpiderError, UsageError
+from scraper.request import Request, with_headers
 from scraper.scope import Scope
 from scraper.settings import load
-from scraper.spider import Spider, callback_name, seeds
+from scraper.spider import Spider, callback_name
 from scraper.tryout import Tried, try_out
 from scraper.url import canonical, host_of, in_domains
-
-MOST_SEEDS = 10_000
-"""First requests of a spider that are looked through."""
 
 
 @piped
 def parse(
     url: Annotated[str, typer.Argument(metavar="URL|FILE", help="A page, or a file that one was saved to.")],
     callback: Annotated[
-        str | None, typer.Option("-c", "--callback", metavar="NAME", help="The method that gets the page.")
+        str | None,
+        typer.Option(
+            "-c", "--callback", metavar="NAME", help="The method that gets the page.  [default: as in the crawl]"
+        ),
     ] = None,
     spider: Annotated[
         str | None,
@@ -62,9 +62,10 @@ def parse(
 ) -> None:
     """Run a callback on one page and show what it gives: items, requests, and what was not taken.
 
-    The page is fetched and read as in a crawl, by the same code; nothing is stored. Rejected items come with their
-    reason, links that would not be followed with the rule, and an error with its line. A page in a FILE needs no
-    network.
+    The page is fetched and read as in a crawl, by the same code; nothing is stored. Callback, meta and cb_kwargs are
+    those that the spider's database has for the URL, else those of start() or of the spider's rules. Rejected items
+    come with their reason, links that would not be followed with the rule, and an error with its line. A page in a
+    FILE needs no network.
 
     \b
     Examples:
@@ -97,7 +98,7 @@ def parse(
     if callback is not None:
         request.callback = callback_name(chosen, _callback(chosen, callback))
     elif request.callback is None:
-        asyncio.run(_as_seed(chosen, request))
+        _as_crawled(chosen, request, Path(settings.data) / f"{chosen.name}.db")
     Scope(chosen).prepare(request)
     pages = asyncio.run(
         try_out(chosen, settings, [request], pages=[page] if page is not None else [], depth=depth, most=limit)
@@ -130,23 +131,33 @@ def _is_of(spider: type[Spider], host: str) -> bool:
     return host in seeds or (bool(named) and in_domains(host, named))
 
 
-async def _as_seed(spider: Spider, request: Request) -> None:
-    """Without a callback: a URL that the spider itself starts with is read as it would read it, others by ``parse``."""
-    number = 0
-    async with aclosing(seeds(spider)) as given:
-        try:
-            async for seed in given:
-                if seed.url == request.url:
-                    request.callback = callback_name(spider, seed.callback)
-                    request.cb_kwargs = request.cb_kwargs or seed.cb_kwargs
-                    request.meta = request.meta or seed.meta
-                    request.options = {**(seed.options or {}), **(request.options or {})} or None
-                    return
-                number += 1
-                if number >= MOST_SEEDS:
-                    return
-        except ScraperError:  # it has none, or needs what we were not given: then it is a page like any other
-            return
+def _as_crawled(spider: Spider, request: Request, db: Path) -> None:
+    """Give the request what a crawl would: callback and all that goes with it; what it has already stays."""
+    from scraper.offline.sources import led_to, stored
+
+    found, why = stored(db, request.url), f"{db} has it"
+    if found is None or not _is_page(spider, request, found):
+        found, maker = led_to(spider, Request(request.url))
+        why = f"by {maker}"
+    name = str(found.callback or "parse")
+    request.callback = found.callback
+    request.cb_kwargs = request.cb_kwargs or found.cb_kwargs
+    request.meta = request.meta or found.meta
+    if found.headers:
+        request.headers = with_headers(found, request.headers or {}).headers
+    request.options = {**(found.options or {}), **(request.options or {})} or None
+    if name != "parse":
+        print(f"read by {name}(), {why}; -c names another", file=sys.stderr)
+
+
+def _is_page(spider: Spider, request: Request, found: Request) -> bool:
+    """Whether what a crawl has asked for can be asked for here: no form, no file, and for a method that is there."""
+    name = str(found.callback or "parse")
+    return (
+        found.method == request.method
+        and "download" not in (found.options or {})
+        and callable(getattr(spider, name, None))
+    )
 
 
 def _callback(spider: Spider, name: str) -> str:

@@ -19,7 +19,7 @@ from scraper.curl import SECRET as SECRET_HEADER
 from scraper.discover import find
 from scraper.errors import SpiderError, UsageError
 from scraper.setting_words import described
-from scraper.settings import NAMES, SCRAPY_NAMES, SECRET, Settings, load, sourced, unknown
+from scraper.settings import NAMES, SCRAPY_NAMES, SECRET, Settings, elsewhere, load, sourced, unknown
 
 DEFAULT = "default"
 HIDDEN = "***"
@@ -91,6 +91,8 @@ def _of_spider(target: str, given: dict[str, Any]) -> Mapping[str, Any]:
     try:
         return find(target, Path(load(given).spiders)).settings
     except SpiderError as error:
+        if elsewhere(target) is not None:
+            raise UsageError(unknown(target, "scraper settings")) from error
         near = difflib.get_close_matches(target.lower(), NAMES, n=1)
         if ".py" in target or not near:
             raise

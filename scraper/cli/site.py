@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,8 +66,14 @@ async def _serve(host: str, port: int, latency: float, keepalive: float, withhel
         address, real = runner.addresses[0][:2]
         url = f"http://{f'[{address}]' if ':' in address else address}:{real}/"
         print(url, flush=True)
-        print(f"1,000 books until Ctrl-C. Crawl them: scraper crawl books -a start={url}", file=sys.stderr)
+        print(f"1,000 books until Ctrl-C. Crawl them: {crawling(url)}", file=sys.stderr)
         print("Login, API, feeds and files: scraper demo-site --help", file=sys.stderr)
         await over.wait()
     finally:
         await runner.cleanup()
+
+
+def crawling(url: str) -> str:
+    """A command that crawls the shop, also where there is no spider yet."""
+    made = "" if Path("spiders", "books.py").is_file() else "scraper startproject shop && cd shop && "
+    return f"{made}scraper crawl books -a start={url}"

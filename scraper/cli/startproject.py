@@ -47,7 +47,7 @@ def startproject(
         "scraper.toml": SETTINGS,
         "tests/conftest.py": TESTS,
         ".gitignore": IGNORED,
-        "README.md": readme(name, spider, Request(url).url if url is not None else ""),
+        "README.md": readme(name, spider, shlex.quote(Request(url).url) if url is not None else ""),
     }
     file = where / "spiders" / f"{spider}.py"
     there = [each for each in (*(where / each for each in texts), file) if os.path.lexists(each)]

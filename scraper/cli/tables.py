@@ -35,6 +35,9 @@ LEDGER_COLUMNS = (
 )
 """Short, so that the ledger fits into 80 columns."""
 MOST_CELL = 40
+MOST_PIPED = 100
+"""The same where lines may be as long as they like."""
+MOST_REASON = 80
 LEAST_CELL = 16
 
 
@@ -140,6 +143,12 @@ def _summary(report: CrawlReport) -> Table:
         table.add_row(f"  {reason}", f"{count:,}", style="dim")
     if whole.rejects or now.rejects:
         row("rejected items", number("rejects"))
+        for reason, count in now.rejected.items():
+            table.add_row(
+                f"  {reason if len(reason) <= MOST_REASON else reason[:MOST_REASON] + '…'}",
+                f"{count:,}",
+                style="yellow",
+            )
     row("received", lambda snapshot: size(snapshot.bytes))
     row("time", lambda snapshot: duration(snapshot.seconds) if snapshot is now else "")
     row("pages/s", lambda snapshot: speed(snapshot) if snapshot is now else "")
@@ -217,8 +226,10 @@ def print_rows(
     out = out or console()
     cells = [[_one_line(value) for value in row] for row in rows]
     widths = [max(cell_len(text) for text in (column, *(row[n] for row in cells))) for n, column in enumerate(columns)]
-    widths = [each if n < least else min(MOST_CELL, each) for n, each in enumerate(widths)]
-    if not _is_limited(out.file):
+    limited = _is_limited(out.file)
+    most = MOST_CELL if limited else MOST_PIPED
+    widths = [each if n < least else min(most, each) for n, each in enumerate(widths)]
+    if not limited:
         out.width = max(out.width, sum(widths) + 2 * len(widths))
     widths[:least] = _shrunk(widths[:least], out.width - 2 * least)
     cells = [[_cut(text, widths[n]) if n < least else text for n, text in enumerate(row)] for row in cells]

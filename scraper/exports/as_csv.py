@@ -6,9 +6,7 @@ import codecs
 import csv
 from typing import Any, BinaryIO
 
-import msgspec
-
-from scraper.exports.columns import values
+from scraper.exports.columns import encode, values
 from scraper.exports.source import Source
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
@@ -32,7 +30,7 @@ def write(source: Source, columns: list[str], file: BinaryIO, safe: bool = False
     number = 0
     if columns:
         rows.writerow([cell(name) for name in columns])
-    for _, row in values(source, columns):
+    for _, row in values(source, columns, exact=True):
         rows.writerow([cell(value) for value in row])
         number += 1
     return number
@@ -50,7 +48,7 @@ class _Encoded:
 
 def _cell(value: Any) -> Any:
     if type(value) in _NESTED:
-        return msgspec.json.encode(value).decode()
+        return encode(value).decode()
     return value
 
 

@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import msgspec
-
-from scraper.exports.columns import merged
+from scraper.exports.columns import encode, merged
 from scraper.exports.source import Source
 
 HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n<items xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n'
@@ -35,7 +33,7 @@ def write(source: Source, file: BinaryIO) -> int:
     file.write(HEAD)
     number = 0
     for row in source.rows():
-        data = merged(row)
+        data = merged(row, exact=True)
         if names:
             data = {name: data[name] for name in chosen if name in data}
         file.write(_item(data).encode())
@@ -60,7 +58,7 @@ def _item(data: dict[str, Any]) -> str:
             if value is None:
                 out.append(f'<{start} xsi:nil="true"/>')
             else:
-                shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+                shown = value if isinstance(value, str) else encode(value).decode()
                 out.append(f"<{start}>{_escaped(shown, _SPECIAL)}{end}")
         else:
             out.append(closing)

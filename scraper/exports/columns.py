@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -24,22 +25,35 @@ class MoreFields(Exception):
 decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def merged(row: Row) -> dict[str, Any]:
-    """The fields of an item and our columns around them; a field of the item wins over one of ours by that name."""
-    data = decode(row.data)
+def _number(digits: str) -> float | Decimal:
+    value = float(digits)
+    return value if encode(value).decode() == digits else Decimal(digits)
+
+
+encode = msgspec.json.Encoder(decimal_format="number").encode
+"""JSON as it is stored, of what was decoded exactly."""
+_exactly = msgspec.json.Decoder(dict[str, Any], float_hook=_number).decode
+
+
+def merged(row: Row, exact: bool = False) -> dict[str, Any]:
+    """The fields of an item and our columns around them; a field of the item wins over one of ours by that name.
+
+    ``exact`` has a Decimal in the place of a float that would be written with other digits.
+    """
+    data = _exactly(row.data) if exact else decode(row.data)
     if not row.front and not row.behind:
         return data
     return {**row.front, **data, **{name: value for name, value in row.behind.items() if name not in data}}
 
 
-def values(source: Source, columns: list[str]) -> Iterator[tuple[str, list[Any]]]:
+def values(source: Source, columns: list[str], exact: bool = False) -> Iterator[tuple[str, list[Any]]]:
     """Kind and values of each row, in the order of the columns; None for what it does not have.
 
-    Raises MoreFields unless only some fields were asked for.
+    For ``exact`` see ``merged``. Raises MoreFields unless only some fields were asked for.
     """
     known = None if source.named else frozenset(columns)
     for row in source.rows():
-        data = merged(row)
+        data = merged(row, exact)
         if known is not None and not known.issuperset(data):
             raise MoreFields
         get = data.get

@@ -129,7 +129,7 @@ class SitemapSpider(ReadingSpider):
                     yield LinkDrop("unchanged", url)
                 elif is_index:
                     yield from self._follow_map(url, level + 1, site)
-                elif (callback := self._callback_for(url)) is not None:
+                elif (callback := self.callback_for(url)) is not None:
                     yield Request(url, callback)
         if more is not None:
             yield more
@@ -140,7 +140,8 @@ class SitemapSpider(ReadingSpider):
         elif any(re.search(pattern, url) for pattern in self.sitemap_follow):
             yield self.sitemap_request(url, level, site)
 
-    def _callback_for(self, url: str) -> CallbackRef:
+    def callback_for(self, url: str) -> CallbackRef:
+        """The callback that ``sitemap_rules`` have for a URL; None for one that is passed over."""
         for pattern, callback in self.sitemap_rules:
             if re.search(pattern, url):
                 return callback

@@ -1,4 +1,7 @@
-"""Which requests are recorded: of URLs, of curl commands, and of pages that a crawl has in its database."""
+"""Which requests are recorded: of URLs, of curl commands, and of pages that a crawl has in its database.
+
+``scraper parse`` asks as well which callback a URL is for.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
-from scraper.errors import SpiderError, StoreError, UsageError
+from scraper.errors import ScraperError, StoreError, UsageError
 from scraper.link import Link
 from scraper.request import Request, from_json
 from scraper.response import Response
 from scraper.spider import Spider, callback_name, seeds
 from scraper.url import canonical
 
-MOST_SEEDS = 1_000
+MOST_SEEDS = 10_000
+"""First requests of a spider that are looked through."""
 
 _ROW = "select url, callback, priority, depth, request from pages"
 
@@ -64,7 +68,7 @@ def asked_for(spider: Spider, url: str, db: Path, given: dict[str, Any]) -> Requ
     if known is not None:
         request = known
     elif "callback" not in given:
-        request = _seed(spider, request.url) or _by_rules(spider, request) or request
+        request = led_to(spider, request)[0]
     for name, value in given.items():
         setattr(request, name, value)
     name = str(request.callback or "parse")
@@ -75,6 +79,17 @@ def asked_for(spider: Spider, url: str, db: Path, given: dict[str, Any]) -> Requ
     return request
 
 
+def led_to(spider: Spider, request: Request) -> tuple[Request, str]:
+    """The request for this URL as the spider makes it, and what makes it: start(), its rules, or (empty) nothing.
+
+    Raises UsageError when several rules may.
+    """
+    if (seed := _seed(spider, request.url)) is not None:
+        return seed, "start()"
+    ruled = _by_rules(spider, request)
+    return (request, "") if ruled is None else (ruled, "its rules")
+
+
 def first(spider: Spider, most: int) -> list[Request]:
     """The requests that its ``start()`` gives, up to so many. Raises SpiderError when there are none."""
 
@@ -82,10 +97,7 @@ def first(spider: Spider, most: int) -> list[Request]:
         found: list[Request] = []
         async with aclosing(seeds(spider)) as requests:
             async for request in requests:
-                request.callback = callback_name(spider, request.callback)
-                if request.errback is not None:
-                    request.errback = callback_name(spider, request.errback, "errback")
-                found.append(request)
+                found.append(_named(spider, request))
                 if len(found) >= most:
                     break
         return found
@@ -94,21 +106,46 @@ def first(spider: Spider, most: int) -> list[Request]:
 
 
 def _seed(spider: Spider, url: str) -> Request | None:
-    """The first request of ``start()`` for this URL, of the first thousand; None when there is none."""
+    """The first request of ``start()`` for this URL, of the first ten thousand; None when there is none."""
+
+    async def found() -> Request | None:
+        number = 0
+        async with aclosing(seeds(spider)) as requests:
+            async for request in requests:
+                number += 1
+                if request.url == url:
+                    return _named(spider, request)
+                if number >= MOST_SEEDS:
+                    break
+        return None
+
     try:
-        return next((each for each in first(spider, MOST_SEEDS) if each.url == url), None)
-    except SpiderError:  # it has no start_urls: its pages are named here
+        return asyncio.run(found())
+    except ScraperError:  # it has no start_urls, or needs what we were not given: its pages are named here
         return None
 
 
+def _named(spider: Spider, request: Request) -> Request:
+    """Its callbacks as names."""
+    request.callback = callback_name(spider, request.callback)
+    if request.errback is not None:
+        request.errback = callback_name(spider, request.errback, "errback")
+    return request
+
+
 def _by_rules(spider: Spider, request: Request) -> Request | None:
-    """What the rules of a CrawlSpider make of a link to this URL; None where no rule takes it, or there is none.
+    """What the rules of a CrawlSpider or a SitemapSpider make of a link to this URL; None where no rule takes it, or
+    there is none.
 
     A rule that looks at a part of a page only (``restrict_css`` and the like) is asked after all others: whether the
     link stood there is not known. Raises UsageError when several such are left.
     """
     from scraper.crawl_spider import CrawlSpider
+    from scraper.feeds.sitemaps import SitemapSpider
 
+    if isinstance(spider, SitemapSpider):
+        callback = spider.callback_for(request.url)
+        return _named(spider, request.replace(callback=callback)) if callback is not None else None
     if not isinstance(spider, CrawlSpider) or request.url in {canonical(url) for url in spider.start_urls}:
         return None
     taking = [each for each in spider._all() if each.rule.link_extractor.matches(request.url)]

@@ -134,17 +134,18 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.replace("'", "")).strip("-")
 
 
-def cover(word: str, width: int = 12, height: int = 16) -> bytes:
-    """A small two-coloured picture as PNG (ISO/IEC 15948: 8 bits a channel, RGB), drawn from a word."""
+def cover(word: str) -> bytes:
+    """A two-coloured picture, 120 x 160 pixels, as PNG (ISO/IEC 15948: a palette, 1 bit a pixel), drawn from a word."""
     digest = hashlib.blake2b(word.encode()).digest()
-    inks = (digest[0:3], digest[3:6])
-    rows = (
-        b"\0" + b"".join(inks[digest[8 + y] >> min(x, width - 1 - x) & 1] for x in range(width)) for y in range(height)
-    )
+    across, down, side = 12, 16, 10  # squares, and the pixels of each
+    rows = []
+    for y in range(down):
+        inks = "".join(str(digest[8 + y] >> min(x, across - 1 - x) & 1) * side for x in range(across))
+        rows += [b"\0" + int(inks, 2).to_bytes(across * side // 8)] * side
     # Level 0 only stores: zlib builds differ in how they compress, and the site is the same on every machine.
     pixels = zlib.compress(b"".join(rows), 0)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    header = struct.pack(">IIBBBBB", across * side, down * side, 1, 3, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"PLTE", digest[:6]), (b"IDAT", pixels), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )

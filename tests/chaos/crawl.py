@@ -17,7 +17,7 @@ import scraper
 from chaos.spider import Chaos, Names
 from scraper import parts
 
-PATIENCE = min(5.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+PATIENCE = min(5.0, max(2.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 """A machine that has much else to do takes longer for everything, also for the server of the faults."""
 
 SETTINGS = {
