@@ -59,8 +59,8 @@ def bookshop_url() -> Iterator[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours without any setting of the developer's, able to import this very checkout."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("SCRAPER_")}
+    """Ours without settings of the developer's, and the width that xdist sets; able to import this very checkout."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("SCRAPER_", "COLUMNS"))}
     return ours | {"PYTHONPATH": str(ROOT)} | more
 
 
@@ -119,7 +119,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
         code, streams = 0, [TextIOWrapper(BytesIO(), encoding=coding, write_through=True) for _ in range(2)]
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(streams[0]), redirect_stderr(streams[1]):
             for name in [*os.environ]:
-                if name.startswith("SCRAPER_"):
+                if name.startswith(("SCRAPER_", "COLUMNS")):
                     patch.delenv(name)
             for name, value in variables.items():
                 patch.setenv(name, value)

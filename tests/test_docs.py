@@ -166,7 +166,7 @@ def test_questions_have_answers(crawled: Path) -> None:
 
 
 def test_the_pages_can_be_built(tmp_path: Path) -> None:
-    """As by scripts/docs, but for their looks: a link that leads nowhere and a docstring that cannot be read are errors."""
+    """As by scripts/docs, but for their looks: a dead link and a docstring that cannot be read are errors."""
     command = [sys.executable, "-m", "sphinx", "-b", "dummy", "-W", "--keep-going", "-q", "-d", str(tmp_path / "trees")]
     done = subprocess.run(
         [*command, str(ROOT / "docs"), str(tmp_path / "pages")], env=environment(), capture_output=True, text=True
