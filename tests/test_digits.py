@@ -207,3 +207,9 @@ async def test_files_sort_them_as_numbers_and_keep_their_digits(db: Path) -> Non
     assert str(table.schema.field("price").type) == "double"
     assert table["price"].to_pylist() == [9.99, 10, 10, 20, 100]
     assert [json.loads(each) for each in table["prices"].to_pylist()] == [[9.99], [10], [10], [20], [100]]
+
+
+def test_a_text_that_is_no_number_is_no_decimal() -> None:
+    stored = to_item(Attrs("NaN"))  # type: ignore[arg-type]
+    assert isinstance(stored, Reject)
+    assert stored.reason == "price: 'NaN' (str) is not Decimal"
