@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Match: TypeAlias = "LexborNode | Element | str"
 Pattern = str | re.Pattern[str]
+_ONLY_NODES = frozenset((LexborNode,))
 
 
 def select(nodes: Sequence[LexborNode], query: str) -> SelectorList:
@@ -35,8 +36,10 @@ def listed(matches: list[Match]) -> SelectorList:
     return found
 
 
-def _nodes(matches: Sequence[Match], method: str, query: str) -> list[LexborNode]:
+def _nodes(matches: Sequence[Any], method: str, query: str) -> Sequence[LexborNode]:
     """Those of selectolax; what lxml has is read anew. Raises ParseError for a string among them."""
+    if _ONLY_NODES.issuperset(map(type, matches)):  # nearly always: all else is looked at one by one
+        return matches
     nodes = [match if isinstance(match, LexborNode | str) else match.reread() for match in matches]
     if any(isinstance(node, str) for node in nodes):
         raise ParseError(f"{method}({query!r}) on text: select nodes first, and their text or attributes last")
@@ -91,7 +94,8 @@ class Selector:
 
         A match of ``xpath()`` takes only what is below it along, and is read by the rules of HTML.
         """
-        return select(_nodes((self._match,), "css", query), query)
+        match = self._match
+        return select((match,) if type(match) is LexborNode else _nodes((match,), "css", query), query)
 
     def xpath(self, query: str, namespaces: Mapping[str, str] | None = None, **variables: Any) -> SelectorList:
         """What an XPath gives at this node; needs the extra ``xpath``. ``.//`` begins here.
