@@ -9,8 +9,9 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from importlib.machinery import SourceFileLoader
 from pathlib import Path, PurePath
-from types import ModuleType, NoneType
+from types import CodeType, ModuleType, NoneType
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 from zlib import crc32
 
@@ -76,9 +77,8 @@ def load(path: Path) -> ModuleType:
     name = f"scraper_spiders_{path.stem}_{crc32(str(path).encode()):08x}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise SpiderError(f"{path} is not a Python file")
+    spec = importlib.util.spec_from_file_location(name, path, loader=_FromSource(name, str(path)))
+    assert spec is not None and spec.loader is not None  # a loader is given
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
     here = str(path.parent)
@@ -96,6 +96,14 @@ def load(path: Path) -> ModuleType:
     finally:
         LOADED.reset(outer)
     return module
+
+
+class _FromSource(SourceFileLoader):
+    """Reads the file itself: Python takes cached bytecode for it when only its second and its size are the same, and
+    whoever mends a spider and runs it again at once would run the old one."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def classes(module: ModuleType) -> list[type[Spider]]:

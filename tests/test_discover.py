@@ -2,6 +2,8 @@
 
 import datetime
 import enum
+import os
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -123,6 +125,18 @@ def test_only_the_spiders_of_the_file_itself_are_its_spiders(tmp_path):
 def test_a_file_is_run_once(tmp_path):
     (tmp_path / "once.py").write_text(ONE.format(name="Once", kind="once"))
     assert load(tmp_path / "once.py") is load(tmp_path / "." / "once.py")
+
+
+def test_a_file_that_was_mended_is_read_anew(tmp_path, monkeypatch):
+    """Also when its size and its second are the same, by which Python tells whether its bytecode is still good."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "mended.py"
+    for kind in ("one", "two"):
+        file.write_text(ONE.format(name="Mended", kind=kind))
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        module = load(file)
+        assert [each.name for each in classes(module)] == [kind]
+        del sys.modules[module.__name__]
 
 
 # -- arguments
