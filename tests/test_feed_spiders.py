@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -181,3 +182,16 @@ async def test_a_spider_of_pages_is_not_wrapped(site: LocalSite, place: Place, m
     monkeypatch.setattr(reread, "RereadFetcher", None)
     report = await place.crawl(Pages, site.url("/table.csv"))  # type: ignore[arg-type]
     assert report.counts.items == 1
+
+
+async def test_a_spider_of_nodes_that_reads_none_is_told(site: LocalSite, place: Place) -> None:
+    class Idle(XMLSpider):
+        """Has no parse_node()."""
+
+    site.pages["/idle.xml"] = "<r><item>1</item></r>"
+    report = await place.crawl(Idle, site.url("/idle.xml"))
+    assert report.counts.reasons == {"callback": 1}
+    db = sqlite3.connect(report.database or "")
+    [(error,)] = db.execute("select error from pages where state = 'dead'").fetchall()
+    db.close()
+    assert "SpiderError: spider 'a/feeder' has no parse_node() method" in error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from scraper.errors import ContentError
+from scraper.errors import ContentError, SpiderError
 from scraper.feeds.node import Node, NodeReader
 from scraper.feeds.reading import ReadingSpider
 from scraper.feeds.source import Source
@@ -25,7 +25,7 @@ class XMLSpider(ReadingSpider):
 
     def parse_node(self, response: Response, node: Node) -> Any:
         """Reads one element: gives items and requests as ``parse`` does."""
-        raise NotImplementedError(f"spider {self.name!r} has no parse_node() method for {response.url}; write one")
+        raise SpiderError(f"spider {self.name!r} has no parse_node() method for {response.url}; write one")
 
     def rows_of(self, source: Source, response: Response) -> Iterator[Any]:
         kind = source.look()

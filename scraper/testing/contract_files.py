@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scraper.media import Download
-from scraper.page import Done, FileFact, FileLink, Found, Item, Lease, Seen
+from scraper.page import Dead, Done, FileFact, FileLink, Found, Item, Lease, Seen
 from scraper.ports import Store, StoredFile
 from scraper.testing.contract_words import NOW, Check, Make, item, owner, requests, retry, take, url
 
@@ -194,6 +194,27 @@ async def the_files_of_a_later_run_take_the_place_of_earlier_ones(make: Make) ->
         assert found["back.jpg"].items == (("thing", "k", "back"),)
 
 
+async def what_is_taken_back_has_no_files(make: Make) -> None:
+    """An errback's item goes when its page is revived; the file stays, and so do the links of what is kept."""
+    async with owner(make) as store:
+        await store.add(requests("page"), NOW)
+        (lease,) = await take(store)
+        wishes = (download(), "thing", None, 0, ""), (download(), "thing", "kept", 1, "")
+        found = gave(lease, [item(), item(key="kept")], *wishes).found
+        await store.commit([Dead(lease, Seen(500), "status 500", "answered 500", found=found)], NOW)
+        for each in await take(store):
+            await store.commit([came(each, fact())], NOW)
+        assert (await read(store))["a.jpg"].items == (("thing", f"{lease.page}.0", ""), ("thing", "kept", ""))
+        await store.finish("finished", NOW, True)
+    store = make()
+    await store.open()
+    try:
+        await store.revive("contract", [], NOW)
+        assert (await read(store))["a.jpg"].items == (("thing", "kept", ""),)
+    finally:
+        await store.close()
+
+
 CHECKS: tuple[Check, ...] = (
     a_file_is_known_by_the_fingerprint_of_its_download,
     a_file_is_committed_with_its_page_or_not_at_all,
@@ -203,4 +224,5 @@ CHECKS: tuple[Check, ...] = (
     a_redirect_that_is_no_more_leads_nowhere,
     a_kept_file_stays_as_it_was_and_is_of_the_run_that_kept_it,
     the_files_of_a_later_run_take_the_place_of_earlier_ones,
+    what_is_taken_back_has_no_files,
 )
