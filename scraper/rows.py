@@ -14,7 +14,7 @@ import msgspec
 from scraper.errors import StoreError, UsageError
 from scraper.item import snake
 from scraper.page import Unfit
-from scraper.stores.schema import OURS, VERSION
+from scraper.stores.schema import check_readable
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ def _items(
     last = 0
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            _check(path, db)
+            check_readable(path, db)
             while True:  # in chunks: a reader that stays in one would keep the writer's file from shrinking
                 rows = db.execute(ITEMS, (last, name, name, run, run, since, since, CHUNK)).fetchall()
                 for _, row_kind, key, data in rows:
@@ -94,15 +94,6 @@ def _items(
                 last = rows[-1][0]
     except sqlite3.DatabaseError as error:
         raise StoreError(f"cannot read {path}: {error}") from error
-
-
-def _check(path: Path, db: sqlite3.Connection) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    tables = {name for (name,) in db.execute("select name from sqlite_schema")}
-    if not version or not tables >= OURS:
-        raise UsageError(f"{path} is an SQLite file, but not a database of scraper")
-    if version > VERSION:
-        raise UsageError(f"{path} was written by a newer scraper (schema {version}, here {VERSION}); upgrade scraper")
 
 
 def _epoch(since: datetime | date | float) -> float:

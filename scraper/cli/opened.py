@@ -17,7 +17,7 @@ from scraper.cli.options import databases_here
 from scraper.discover import find
 from scraper.errors import StoreError, UsageError
 from scraper.settings import load
-from scraper.stores.schema import OURS, VERSION
+from scraper.stores.schema import check_readable
 
 P = ParamSpec("P")
 
@@ -60,13 +60,7 @@ def opened(where: str, explained: bool = True) -> Iterator[tuple[Path, sqlite3.C
 
 
 def _check(path: Path, db: sqlite3.Connection, oldest: int) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    tables = {name for (name,) in db.execute("select name from sqlite_schema")}
-    if not version or not tables >= OURS:
-        raise UsageError(f"{path} is an SQLite file, but not a database of scraper")
-    if version > VERSION:
-        raise UsageError(f"{path} was written by a newer scraper (schema {version}, here {VERSION}); upgrade scraper")
-    if version < oldest:
+    if (version := check_readable(path, db)) < oldest:
         raise UsageError(f"{path} was written by an older scraper (schema {version}); the next crawl of it upgrades it")
 
 

@@ -77,6 +77,12 @@ Output = Annotated[
         ".parquet, .sqlite, also with .gz or .zst; - is stdout (jsonl). Repeatable.",
     ),
 ]
+Callback = Annotated[
+    str | None,
+    typer.Option("-c", "--callback", metavar="NAME", help="The method that gets the page.  [default: as in the crawl]"),
+]
+CbKwargs = Annotated[str | None, typer.Option("--cb-kwargs", metavar="JSON", help="Keyword arguments of the callback.")]
+Meta = Annotated[str | None, typer.Option("--meta", metavar="JSON", help="The request's meta.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing unless something went wrong.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log every page.")]
 LogFormat = Annotated[

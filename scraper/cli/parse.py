@@ -28,12 +28,7 @@ from scraper.url import canonical, host_of, in_domains
 @piped
 def parse(
     url: Annotated[str, typer.Argument(metavar="URL|FILE", help="A page, or a file that one was saved to.")],
-    callback: Annotated[
-        str | None,
-        typer.Option(
-            "-c", "--callback", metavar="NAME", help="The method that gets the page.  [default: as in the crawl]"
-        ),
-    ] = None,
+    callback: options.Callback = None,
     spider: Annotated[
         str | None,
         typer.Option(
@@ -45,10 +40,8 @@ def parse(
     ] = None,
     argument: options.Arguments = None,
     setting: options.Given = None,
-    cb_kwargs: Annotated[
-        str | None, typer.Option("--cb-kwargs", metavar="JSON", help="Keyword arguments of the callback.")
-    ] = None,
-    meta: Annotated[str | None, typer.Option("--meta", metavar="JSON", help="The request's meta.")] = None,
+    cb_kwargs: options.CbKwargs = None,
+    meta: options.Meta = None,
     header: Headers = None,
     depth: Annotated[
         int, typer.Option("--depth", metavar="N", min=1, help="Go on with the requests it gives, so many pages deep.")

@@ -38,18 +38,11 @@ def record(
             autocompletion=options.spiders_here,
         ),
     ] = None,
-    callback: Annotated[
-        str | None,
-        typer.Option(
-            "-c", "--callback", metavar="NAME", help="The method that gets the page.  [default: as in the crawl]"
-        ),
-    ] = None,
+    callback: options.Callback = None,
     argument: options.Arguments = None,
     setting: options.Given = None,
-    cb_kwargs: Annotated[
-        str | None, typer.Option("--cb-kwargs", metavar="JSON", help="Keyword arguments of the callback.")
-    ] = None,
-    meta: Annotated[str | None, typer.Option("--meta", metavar="JSON", help="The request's meta.")] = None,
+    cb_kwargs: options.CbKwargs = None,
+    meta: options.Meta = None,
     curl: Annotated[
         str | None,
         typer.Option("--curl", metavar="COMMAND", help="The request as a curl command, for POST and the like."),

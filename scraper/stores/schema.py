@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from functools import partial
 from importlib import resources
+from pathlib import Path
 
 from scraper.errors import UsageError
 from scraper.stores.items import make_view, quoted, view_name
@@ -49,6 +50,17 @@ def version_of(db: sqlite3.Connection) -> int:
     if not version or not tables >= OURS:
         raise UsageError("it is an SQLite file, but not a database of scraper; choose another --db")
     return version
+
+
+def check_readable(path: Path, db: sqlite3.Connection) -> int:
+    """The version of a file that is only read. Raises UsageError for one that is not ours, or of a newer scraper."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    tables = {name for (name,) in db.execute("select name from sqlite_schema")}
+    if not version or not tables >= OURS:
+        raise UsageError(f"{path} is an SQLite file, but not a database of scraper")
+    if version > VERSION:
+        raise UsageError(f"{path} was written by a newer scraper (schema {version}, here {VERSION}); upgrade scraper")
+    return int(version)
 
 
 def _upgrade(number: int, db: sqlite3.Connection) -> None:
